@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the sno.image_upgrade authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetch the collections that the tests need; standard library and pip only, and nothing when they are there already.
+"""Fetch the collections that the tests need; nothing when they are there already.
 
-They are taken out of a pinned release of the `ansible` package, because a Python package index is then the only thing that
+They are taken out of a pinned release of the `ansible` package, because then a Python package index is all that
 a machine has to reach. pip checks the download against the digest in ansible-wheel.txt.
 """
 

@@ -55,8 +55,8 @@ def install(directory: Path, requirement: Path) -> None:
             venv.create(directory, clear=True, with_pip=True)
         except (subprocess.CalledProcessError, ImportError):
             sys.exit(
-                "This Python cannot create virtual environments (no ensurepip). On Debian and Ubuntu install the package "
-                "python3-venv, or name another Python: make PYTHON=/path/to/python3 ..."
+                "This Python cannot create virtual environments (no ensurepip). On Debian and Ubuntu install "
+                "the package python3-venv, or name another Python: make PYTHON=/path/to/python3 ..."
             )
     print(f"installing {requirement.name} into {directory} (a minute or two the first time)", flush=True)
     command: list[t.Any] = [directory / "bin" / "python", "-m", "pip", "install", "--quiet"]
