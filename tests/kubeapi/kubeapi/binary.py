@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,8 +93,17 @@ def _pair(binary: Path) -> Binaries:
     return Binaries((str(binary), "kube-apiserver"), (str(binary), "etcd"), str(binary))
 
 
+def kubernetes_version() -> str:
+    """The release that go.mod asks for, as in v1.36.3."""
+    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", (SOURCES / "go.mod").read_text(), re.MULTILINE)
+    assert found, f"{SOURCES}/go.mod names no k8s.io/kubernetes"
+    return found[1]
+
+
 def _run_build(go: str, output: Path) -> None:
-    command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(output), "."]
+    # Without it /version answers with a placeholder, which some clients cannot parse.
+    stamp = f"-X k8s.io/component-base/version.gitVersion={kubernetes_version()}"
+    command = [go, "build", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {stamp}", "-o", str(output), "."]
     if nice := shutil.which("nice"):
         command = [nice, *command]
     done = subprocess.run(command, cwd=SOURCES, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

@@ -154,7 +154,8 @@ class KubeApi:
     def power_on(self, *, apply_crds: bool = True) -> None:
         """Start in the current stateroot, return when ready. Without CRDs the kinds of a young etcd stay unknown."""
         root = self._stateroots[-1]
-        self._start("etcd", self._etcd_command(root))
+        etcd = self._start("etcd", self._etcd_command(root))
+        wait_until(lambda: accepts(self._socket(root)), "etcd listens", alive=etcd)
         apiserver = self._start("kube-apiserver", self._apiserver_command(root))
         wait_until(self._is_ready, "the API server is ready", alive=apiserver)
         if apply_crds:
@@ -230,21 +231,25 @@ class KubeApi:
         home.mkdir(mode=0o700)
         self._stateroots.append(Stateroot(name, home / "etcd", signing_key(home / "sa.key")))
 
+    def _socket(self, root: Stateroot) -> Path:
+        return self._sockets / root.name
+
     def _start(self, name: str, command: Sequence[str]) -> Process:
         process = Process(name, command, self._folder / f"{name}.log")
         self._processes.append(process)
         return process
 
     def _etcd_command(self, root: Stateroot) -> list[str]:
-        client, peer = (f"unix://{self._sockets}/{root.name}-{role}" for role in ("client", "peer"))
+        # A lone member talks to no peer and nobody looks its addresses up, but etcd insists on a host and port.
+        anywhere = "http://127.0.0.1:0"
         flags = {
             "name": root.name,
             "data-dir": root.data,
-            "listen-client-urls": client,
-            "advertise-client-urls": client,
-            "listen-peer-urls": peer,
-            "initial-advertise-peer-urls": peer,
-            "initial-cluster": f"{root.name}={peer}",
+            "listen-client-urls": f"unix://{self._socket(root)}",
+            "advertise-client-urls": anywhere,
+            "listen-peer-urls": anywhere,
+            "initial-advertise-peer-urls": anywhere,
+            "initial-cluster": f"{root.name}={anywhere}",
             # Lets the API server's watch cache, and so bookmarks and expiry, keep up on an idle server.
             "watch-progress-notify-interval": "5s",
             "unsafe-no-fsync": "true",
@@ -254,7 +259,7 @@ class KubeApi:
 
     def _apiserver_command(self, root: Stateroot) -> list[str]:
         flags = {
-            "etcd-servers": f"unix://{self._sockets}/{root.name}-client",
+            "etcd-servers": f"unix://{self._socket(root)}",
             "bind-address": "127.0.0.1",
             "secure-port": self.port,
             "cert-dir": self._folder / "pki",
@@ -313,6 +318,12 @@ def as_flags(flags: dict[str, object]) -> list[str]:
 
 def encoded(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
+
+
+def accepts(path: Path) -> bool:
+    """Whether a program listens on this unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def free_port() -> int:
