@@ -44,6 +44,96 @@ venv: python-version ## install the tools for development into .venv
 collections: venv-run ## fetch kubernetes.core into .cache/collections
 	@$(PY) tests/tools/fetch_collections.py .cache/collections
 
+# --- see it run ------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: venv-run collections ## take a simulated fleet of 24 clusters through an upgrade
+	$(say)
+	@$(PY) tests/tools/demo.py
+
+.PHONY: bench
+bench: venv collections ## measure cost per cluster against kubernetes.core and a bare client
+	$(say)
+	@$(PY) tests/bench/bench.py
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: venv collections ## run every test: the parts below, one after the other
+	@$(PY) tests/tools/run_parts.py $(PARTS)
+
+PARTS := lint sanity unit contract playbooks module-runs molecule build
+PYTEST = $(PY) -m pytest
+
+.PHONY: lint
+lint: venv collections ## check style, types, YAML, Ansible content, roles, licences, changelog
+	$(say)
+	ruff check .
+	ruff format --check --quiet .
+	mypy
+	yamllint --strict .
+	ansible-lint --quiet --nocolor
+	@$(PY) tests/tools/check_roles.py
+	@$(PY) tests/tools/check_licenses.py
+	antsibull-changelog lint
+	@echo 'lint: passed'
+
+.PHONY: format
+format: venv ## rewrite the Python files in the one format
+	$(say)
+	ruff check --fix-only .
+	ruff format .
+
+# Of ansible-test's own list only "pslint" and "validate-modules" of PowerShell do not run, for want of pwsh: there is no
+# PowerShell here.
+.PHONY: sanity
+sanity: venv collections ## run ansible-test sanity on a copy of the collection
+	$(say)
+	@$(PY) tests/tools/ansible_test.py sanity --requirements --color no
+	@echo 'sanity: passed'
+
+.PHONY: unit
+unit: venv collections ## run the unit tests
+	$(say)
+	$(PYTEST) tests/unit $(wildcard tests/sim/tests)
+
+.PHONY: kubeapi
+kubeapi: venv ## build the API server that the contract tests start, into .cache/kubeapi
+	@PYTHONPATH=tests/kubeapi $(PY) -m kubeapi build
+
+.PHONY: contract
+contract: venv collections kubeapi ## compare the simulator with a real API server, the decisions with the CRDs
+	$(say)
+	$(PYTEST) tests/contract $(wildcard tests/differential)
+
+.PHONY: playbooks
+playbooks: venv collections ## run the playbooks against simulated fleets
+	$(say)
+	$(PYTEST) -n 2 --dist worksteal tests/playbooks
+
+.PHONY: module-runs
+module-runs: venv collections ## run the modules through Ansible (pytest-ansible)
+	$(say)
+	ANSIBLE_COLLECTIONS_PATH='$(CURDIR)/.collections:$(CURDIR)/.cache/collections' \
+	  $(PYTEST) -p pytest_ansible.plugin --ansible-unit-inject-only tests/module_runs
+
+.PHONY: molecule
+molecule: venv collections ## run the molecule scenarios, one per role
+	$(say)
+	molecule test --all
+
+.PHONY: matrix
+matrix: venv collections ## run the unit tests on every supported Python and ansible-core found here
+	$(say)
+	nox --session matrix
+
+# --- release ---------------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: venv collections ## build the tarball, install it elsewhere and try it there
+	$(say)
+	@$(PY) tests/tools/try_build.py
+
 .PHONY: clean
 clean: ## remove everything that was installed, downloaded or built here
 	rm -rf .venv .cache .nox .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis sno-image_upgrade-*.tar.gz
