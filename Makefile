@@ -118,9 +118,9 @@ module-runs: venv collections ## run the modules through Ansible (pytest-ansible
 	  $(PYTEST) -p pytest_ansible.plugin --ansible-unit-inject-only tests/module_runs
 
 .PHONY: molecule
-molecule: venv collections ## run the molecule scenarios, one per role
+molecule: venv collections ## run the molecule scenarios, one per role (SCENARIO=name for one)
 	$(say)
-	molecule test --all
+	@$(PY) tests/tools/run_molecule.py $(SCENARIO)
 
 .PHONY: matrix
 matrix: venv collections ## run the unit tests on every supported Python and ansible-core found here

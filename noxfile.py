@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same checks as the Makefile's, for those who have nox, and the matrix of Pythons and ansible-cores.
+
+`nox --list` names the sessions. `lint`, `units`, `sanity` and `matrix` work with a package index alone; those that
+antsibull-nox adds (docs-check, extra-checks, build-import-check) also want the places where collections are published.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+CONSTRAINTS = "tests/requirements/constraints.txt"
+COLLECTIONS = ".cache/collections"
+
+# ansible-core, and the Pythons of its control node that this collection is tested on.
+MATRIX = {
+    "2.16.19": ("3.11", "3.12"),
+    "2.19.14": ("3.11", "3.12", "3.13"),
+    "2.21.5": ("3.12", "3.13"),
+}
+
+nox.options.sessions = ["lint", "units"]
+nox.options.default_venv_backend = "venv"
+
+try:
+    import antsibull_nox
+except ImportError:
+    # The sessions of this file do without.
+    pass
+else:
+    antsibull_nox.load_antsibull_nox_toml()
+
+
+def install(session: nox.Session, requirements: str) -> None:
+    """The pinned packages of a requirement file, and kubernetes.core."""
+    session.install("--quiet", "-r", f"tests/requirements/{requirements}.txt", "-c", CONSTRAINTS)
+    session.run("python", "tests/tools/fetch_collections.py", COLLECTIONS)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, YAML, Ansible content, roles, licences, changelog."""
+    install(session, "dev")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", "--quiet", ".")
+    session.run("mypy")
+    session.run("yamllint", "--strict", ".")
+    session.run("ansible-lint", "--quiet", "--nocolor")
+    session.run("python", "tests/tools/check_roles.py")
+    session.run("python", "tests/tools/check_licenses.py")
+    session.run("antsibull-changelog", "lint")
+
+
+@nox.session
+def units(session: nox.Session) -> None:
+    """The unit tests."""
+    install(session, "dev")
+    session.run("pytest", *(session.posargs or ["tests/unit"]))
+
+
+@nox.session
+def sanity(session: nox.Session) -> None:
+    """ansible-test sanity on a copy of the collection."""
+    install(session, "dev")
+    session.run("python", "tests/tools/ansible_test.py", "sanity", "--requirements", *session.posargs)
+
+
+def usable_python(version: str) -> str | None:
+    """The path of this Python, None where there is none; a pyenv's own comes before its shims, which may not start."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    own = sorted(pyenv.glob(f"versions/{version}.*/bin/python"))
+    return str(own[-1]) if own else shutil.which(f"python{version}")
+
+
+def constraints_without_core() -> Path:
+    """The pinned versions of everything but ansible-core, which the matrix chooses."""
+    path = ROOT / ".cache" / "matrix" / "constraints.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (ROOT / CONSTRAINTS).read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("ansible-core")), encoding="utf-8")
+    return path
+
+
+def run_combination(session: nox.Session, core: str, python: str, directory: Path) -> None:
+    """The unit tests with one ansible-core on one Python, in an environment that is kept for the next time."""
+    inside = str(directory / "bin" / "python")
+    if not Path(inside).exists():
+        session.run(python, "-m", "venv", str(directory))
+    pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    wanted = ["-r", "tests/requirements/unit.txt", "-c", str(constraints_without_core())]
+    session.run(*pip, f"ansible-core=={core}", *wanted)
+    session.run(inside, "-m", "pytest", "--quiet", "tests/unit")
+
+
+@nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """The unit tests on every supported Python and ansible-core that this machine has."""
+    absent = []
+    for core, pythons in MATRIX.items():
+        for version in pythons:
+            python = usable_python(version)
+            if python:
+                run_combination(session, core, python, ROOT / ".cache" / "matrix" / f"core-{core}-py{version}")
+            else:
+                absent.append(f"ansible-core {core} on Python {version}")
+    for combination in absent:
+        session.warn(f"skipped, because this machine has no such Python: {combination}")

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start a simulated fleet with a few seeded troubles, upgrade it, and say what to try next while it still runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fleet
+from checkout import ROOT
+
+DIRECTORY = ROOT / ".cache" / "demo"
+SCENARIO = ROOT / "tests" / "sim" / "scenarios" / "demo.yml"
+BIN = Path(sys.executable).parent
+
+NEXT = f"""
+What you saw is what a real fleet shows. Clusters in trouble were left as they are, and say above what to do about them.
+The simulated fleet is still there. In another terminal, in this folder:
+
+  . {os.path.relpath(BIN, ROOT)}/activate
+  export ANSIBLE_INVENTORY={(DIRECTORY / "inventory.yml").relative_to(ROOT)}
+  ansible-playbook playbooks/status.yml                       what every cluster says now
+  ansible-playbook playbooks/rollback.yml --limit site-0001   take a cluster back to where it was
+  ansible-playbook playbooks/abort.yml --limit site-0003      clear up after a failed Prep
+  ansible-playbook playbooks/upgrade.yml                      again: it goes on from where each cluster is
+"""
+
+
+def main() -> int:
+    """The demo's exit code is that of its machinery: that some clusters fail is part of the show."""
+    fleet.start(DIRECTORY, SCENARIO, None)
+    try:
+        environment = {**os.environ, "ANSIBLE_INVENTORY": str(DIRECTORY / "inventory.yml")}
+        done = subprocess.run(
+            [BIN / "ansible-playbook", "playbooks/upgrade.yml"], cwd=ROOT, env=environment, check=False
+        )
+        # 2 is Ansible's way to say that hosts failed.
+        if done.returncode not in (0, 2):
+            return done.returncode
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            print(NEXT)
+            input("Press Enter here to stop the fleet. ")
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        fleet.stop(DIRECTORY)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the molecule scenarios, all or those named, two at a time; each has a fleet and a working folder of its own.
+
+Of a scenario that fails everything is shown, of one that passes only how long it took; `molecule test -s NAME` shows one
+live.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from checkout import ROOT
+
+AT_A_TIME = 2
+# Molecule's working folders: inside the checkout, not in the user's home.
+WORK = ROOT / ".cache" / "ansible"
+
+
+def run(scenario: str) -> bool:
+    """Whether the scenario passed."""
+    started = time.monotonic()
+    environment = {**os.environ, "ANSIBLE_HOME": str(WORK), "MOLECULE_COMMAND_BORDERS": "false", "NO_COLOR": "1"}
+    done = subprocess.run(
+        ["molecule", "test", "--scenario-name", scenario],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    passed = done.returncode == 0
+    verdict = "passed" if passed else "FAILED"
+    print(f"molecule {scenario}: {verdict}, {time.monotonic() - started:.0f} s", flush=True)
+    if not passed:
+        print(done.stdout, flush=True)
+    return passed
+
+
+def main() -> int:
+    """Run them; 1 if one failed."""
+    every = sorted(path.parent.name for path in Path(ROOT, "extensions", "molecule").glob("*/molecule.yml"))
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        results = list(pool.map(run, sys.argv[1:] or every))
+    print(f"molecule: {sum(results)} passed, {results.count(False)} failed")
+    return 1 if results.count(False) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
