@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two servers that must answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kubeapi import Api, KubeApi, NoBinaries
+
+READER = "reader"
+READER_RULES = [
+    {"apiGroups": ["lca.openshift.io"], "resources": ["imagebasedupgrades"], "verbs": ["get", "list", "watch"]}
+]
+
+
+@dataclass(frozen=True)
+class Server:
+    """One API server with the test's CRDs, and no Lifecycle Agent that would answer to changes."""
+
+    kind: str
+    admin: Api
+    reader: Api
+    reader_name: str = READER
+
+
+@contextmanager
+def kube(folder: Path) -> Iterator[Server]:
+    """A real kube-apiserver."""
+    try:
+        server = KubeApi(folder)
+    except NoBinaries as reason:
+        pytest.skip(str(reason))
+    with server:
+        server.allow(READER, READER_RULES)
+        yield Server("kube", server.admin, Api(server.certificate_kubeconfig(READER)))
