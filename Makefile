@@ -115,7 +115,8 @@ playbooks: venv collections ## run the playbooks against simulated fleets
 module-runs: venv collections ## run the modules through Ansible (pytest-ansible)
 	$(say)
 	ANSIBLE_COLLECTIONS_PATH='$(CURDIR)/.collections:$(CURDIR)/.cache/collections' \
-	  $(PYTEST) -p pytest_ansible.plugin --ansible-unit-inject-only tests/module_runs
+	  ANSIBLE_DEPRECATION_WARNINGS=false \
+	  $(PYTEST) -p pytest_ansible.plugin --ansible-unit-inject-only -W ignore::DeprecationWarning tests/module_runs
 
 .PHONY: molecule
 molecule: venv collections ## run the molecule scenarios, one per role (SCENARIO=name for one)

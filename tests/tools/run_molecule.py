@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the molecule scenarios, all or those named, two at a time; each has a fleet and a working folder of its own.
 
-Of a scenario that fails everything is shown, of one that passes only how long it took; `molecule test -s NAME` shows one
-live.
+Of a scenario that fails everything is shown, of one that passes only how long it took. `molecule test -s NAME` shows
+one live.
 """
 
 from __future__ import annotations
