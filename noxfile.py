@@ -80,11 +80,13 @@ def usable_python(version: str) -> str | None:
 
 
 def constraints_without_core() -> Path:
-    """The pinned versions of everything but ansible-core, which the matrix chooses."""
+    """The pinned versions of everything but ansible-core, and resolvelib, of which each ansible-core wants its own."""
     path = ROOT / ".cache" / "matrix" / "constraints.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (ROOT / CONSTRAINTS).read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if not line.startswith("ansible-core")), encoding="utf-8")
+    path.write_text(
+        "".join(line for line in lines if not line.startswith(("ansible-core", "resolvelib"))), encoding="utf-8"
+    )
     return path
 
 
