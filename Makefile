@@ -89,7 +89,7 @@ format: venv ## rewrite the Python files in the one format
 .PHONY: sanity
 sanity: venv collections ## run ansible-test sanity on a copy of the collection
 	$(say)
-	@$(PY) tests/tools/ansible_test.py sanity --requirements --color no
+	@$(PY) tests/tools/run_ansible_test.py sanity --requirements --color no
 	@echo 'sanity: passed'
 
 .PHONY: unit

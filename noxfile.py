@@ -69,7 +69,7 @@ def units(session: nox.Session) -> None:
 def sanity(session: nox.Session) -> None:
     """ansible-test sanity on a copy of the collection."""
     install(session, "dev")
-    session.run("python", "tests/tools/ansible_test.py", "sanity", "--requirements", *session.posargs)
+    session.run("python", "tests/tools/run_ansible_test.py", "sanity", "--requirements", *session.posargs)
 
 
 def usable_python(version: str) -> str | None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Put pip into an empty virtual environment from what Python itself bundles and the package index.
 
-ansible-test downloads a script for this from a host of its own, unless it finds one in its cache. ansible_test.py puts
-this one there, so that a machine which reaches only a package index can run the sanity tests.
+ansible-test downloads a script for this from a host of its own, unless it finds one in its cache. run_ansible_test.py
+puts this one there, so that a machine which reaches only a package index can run the sanity tests.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 """Run `ansible-test` on a copy of the collection, as it insists on a path .../ansible_collections/sno/image_upgrade.
 
 The copy has the files that git tracks or could track, and kubernetes.core as a neighbour, which the import tests need.
-What follows the script's name is passed on, and the Python is the running one: `ansible_test.py sanity --test pep8`.
+What follows the script's name is passed on, the Python is the running one: `run_ansible_test.py sanity --test pep8`.
 """
 
 from __future__ import annotations
