@@ -11,6 +11,7 @@ certificate, the client CA and the administrator's credential stay, as they do o
 from __future__ import annotations
 
 import base64
+import itertools
 import secrets
 import shutil
 import socket
@@ -90,9 +91,9 @@ class KubeApi:
         self._authority = Authority(self._folder / "pki")
         self._serving = self._authority.serving("apiserver")
         self._tokens: dict[str, tuple[str, tuple[str, ...]]] = {}
-        self._stateroots: list[Stateroot] = []
+        self._stateroots: dict[str, Stateroot] = {}
+        self._booted: list[str] = []
         self._processes: list[Process] = []
-        self._roots_made = 0
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.kubeconfig = self._client_kubeconfig("admin", "system:admin", ("system:masters",))
@@ -132,8 +133,7 @@ class KubeApi:
 
     def __enter__(self) -> Self:
         try:
-            self._new_stateroot()
-            self.power_on()
+            self.boot("stateroot-1")
         except BaseException:
             self.close()
             raise
@@ -151,34 +151,46 @@ class KubeApi:
         while self._processes:
             self._processes.pop().kill()
 
-    def power_on(self, *, apply_crds: bool = True) -> None:
-        """Start in the current stateroot, return when ready. Without CRDs the kinds of a young etcd stay unknown."""
-        root = self._stateroots[-1]
-        etcd = self._start("etcd", self._etcd_command(root))
-        wait_until(lambda: accepts(self._socket(root)), "etcd listens", alive=etcd)
-        apiserver = self._start("kube-apiserver", self._apiserver_command(root))
-        wait_until(self._is_ready, "the API server is ready", alive=apiserver)
+    def boot(self, name: str, *, apply_crds: bool = True) -> None:
+        """Restart in this stateroot, made now if it is new, and return when the API server is ready.
+
+        Without CRDs a young etcd knows none of their kinds, as right after a real pivot.
+        """
+        self.power_off()
+        root = self._stateroots.get(name) or self._make(name)
+        self._booted = [*(other for other in self._booted if other != name), name]
+        self._power_on(root)
         if apply_crds:
-            self.apply_crds(self._crds)
+            self.install_crds()
 
     def pivot(self, *, apply_crds: bool = True) -> None:
         """Reboot into a new stateroot: an empty, younger etcd and another service-account key."""
-        self.power_off()
-        self._new_stateroot()
-        self.power_on(apply_crds=apply_crds)
+        new = next(name for n in itertools.count(1) if (name := f"stateroot-{n}") not in self._stateroots)
+        self.boot(new, apply_crds=apply_crds)
 
     def back(self) -> None:
-        """Reboot into the stateroot of before, which still holds what it held at the pivot."""
-        assert len(self._stateroots) > 1, "there is no stateroot to go back to"
-        self.power_off()
-        self._stateroots.pop()
-        self.power_on()
+        """Reboot into the stateroot that was booted before this one; it holds what it held when it was left."""
+        assert len(self._booted) > 1, "there is no stateroot to go back to"
+        self.boot(self._booted[-2], apply_crds=False)
+
+    def forget(self, name: str) -> None:
+        """Delete a stateroot that is not booted, its etcd with it."""
+        assert name != self.stateroot, f"{name} is booted"
+        root = self._stateroots.pop(name, None)
+        if root is not None:
+            self._booted.remove(name)
+            shutil.rmtree(root.data.parent)
 
     @property
     def stateroot(self) -> str:
-        return self._stateroots[-1].name
+        """The booted one."""
+        return self._booted[-1]
 
     # Content
+
+    def install_crds(self) -> None:
+        """The definitions that this server was made with."""
+        self.apply_crds(self._crds)
 
     def apply_crds(self, crds: Iterable[Document]) -> None:
         """Create or update the definitions and wait until the server serves them."""
@@ -224,12 +236,17 @@ class KubeApi:
         except urllib3.exceptions.HTTPError:
             return False
 
-    def _new_stateroot(self) -> None:
-        self._roots_made += 1
-        name = f"stateroot-{self._roots_made}"
+    def _make(self, name: str) -> Stateroot:
         home = self._folder / name
         home.mkdir(mode=0o700)
-        self._stateroots.append(Stateroot(name, home / "etcd", signing_key(home / "sa.key")))
+        self._stateroots[name] = Stateroot(name, home / "etcd", signing_key(home / "sa.key"))
+        return self._stateroots[name]
+
+    def _power_on(self, root: Stateroot) -> None:
+        etcd = self._start("etcd", self._etcd_command(root))
+        wait_until(lambda: accepts(self._socket(root)), "etcd listens", alive=etcd)
+        apiserver = self._start("kube-apiserver", self._apiserver_command(root))
+        wait_until(self._is_ready, "the API server is ready", alive=apiserver)
 
     def _socket(self, root: Stateroot) -> Path:
         return self._sockets / root.name
