@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is asking: client certificates and bearer tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fleetsim import errors
+
+ANONYMOUS_PATHS = ("/version", "/healthz", "/livez", "/readyz")
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    groups: tuple[str, ...] = ()
+
+    @property
+    def admin(self) -> bool:
+        return "system:masters" in self.groups
+
+
+ADMIN = User("system:admin", ("system:masters",))
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+
+
+def user_of_certificate(certificate: dict[str, Any] | None, trusted_issuer: str) -> User | None:
+    """None without a certificate; 401 for one that another CA signed."""
+    if not certificate:
+        return None
+    issuer = dict(part for group in certificate["issuer"] for part in group)
+    if issuer.get("commonName") != trusted_issuer:
+        raise errors.unauthorized()
+    subject = [part for group in certificate["subject"] for part in group]
+    common = next(value for key, value in subject if key == "commonName")
+    return User(common, tuple(value for key, value in subject if key == "organizationName"))
+
+
+def user_of_header(header: str | None, tokens: dict[str, User]) -> User | None:
+    """None without a bearer token; 401 for one that this API server did not issue."""
+    if not header:
+        return None
+    kind, _, token = header.partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        return None
+    user = tokens.get(token.strip())
+    if user is None:
+        raise errors.unauthorized()
+    return user

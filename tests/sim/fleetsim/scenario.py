@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scenario files: read, checked, and turned into one description per cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE, Durations
+from fleetsim.troubles import Troubles
+
+
+class ScenarioError(ValueError):
+    """The scenario file is wrong; the message says where."""
+
+
+_KEYS = {
+    "speed",
+    "random_seed",
+    "clusters",
+    "seed",
+    "durations",
+    "hub",
+    "troubles",
+    "clusters_extra",
+    "goal",
+    "users",
+    "watch_history",
+    "annotations",
+}
+_CLUSTER_KEYS = {"version", "initial", "durations", "troubles", "labels", "annotations", "goal", "users"}
+
+
+@dataclass
+class Goal:
+    """What the inventory wants of a cluster."""
+
+    image: str
+    version: str
+    pull_secret: str | None = "seed-pull"
+    oadp_content: list[dict[str, str]] = field(default_factory=list)
+    extra_manifests: list[dict[str, str]] = field(default_factory=list)
+    auto_rollback: dict[str, int] | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, Any]:
+        """The same as fields of the CR."""
+        ref: dict[str, Any] = {"version": self.version, "image": self.image}
+        if self.pull_secret:
+            ref["pullSecretRef"] = {"name": self.pull_secret}
+        spec: dict[str, Any] = {"seedImageRef": ref}
+        if self.oadp_content:
+            spec["oadpContent"] = self.oadp_content
+        if self.extra_manifests:
+            spec["extraManifests"] = self.extra_manifests
+        if self.auto_rollback is not None:
+            spec["autoRollbackOnFailure"] = self.auto_rollback
+        return spec
+
+
+@dataclass
+class ClusterPlan:
+    """Everything that is special about one cluster."""
+
+    name: str
+    version: str
+    goal: Goal
+    durations: Durations
+    troubles: Troubles
+    initial: str = "Idle"
+    labels: dict[str, str] = field(default_factory=dict)
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Scenario:
+    speed: float
+    random_seed: int
+    hub: bool
+    watch_history: int
+    clusters: list[ClusterPlan]
+
+
+def _check(data: dict[str, Any], known: set[str], where: str) -> None:
+    unknown = set(data) - known
+    if unknown:
+        raise ScenarioError(f"{where}: unknown keys {', '.join(sorted(map(str, unknown)))}")
+
+
+def _goal(data: dict[str, Any], seed: dict[str, Any]) -> Goal:
+    _check(data, {f.name for f in dataclasses.fields(Goal)}, "goal")
+    merged = {
+        "oadp_content": [{"name": "oadp-cm", "namespace": OADP_NAMESPACE}],
+        "extra_manifests": [{"name": "site-extra", "namespace": LCA_NAMESPACE}],
+        **seed,
+        **data,
+    }
+    return Goal(**merged)
+
+
+def _durations(data: dict[str, Any], rng: random.Random) -> Durations:
+    _check(data, {f.name for f in dataclasses.fields(Durations)}, "durations")
+    durations = Durations(**data)
+    durations.factor *= 1 + durations.spread * (2 * rng.random() - 1)
+    return durations
+
+
+def load(source: dict[str, Any] | Path, speed: float | None = None) -> Scenario:
+    """From a file or from the same thing as a dictionary."""
+    data: dict[str, Any] = yaml.safe_load(source.read_text()) if isinstance(source, Path) else source
+    if not isinstance(data, dict):
+        raise ScenarioError("a scenario is a mapping")
+    _check(data, _KEYS, "scenario")
+    seed = data.get("seed") or {}
+    seed = {"image": "registry.example.com/seed:4.17.3", "version": "4.17.3", **seed}
+    fleet = {"count": 3, "name": "site-{:04d}", "version": "4.16.8", **(data.get("clusters") or {})}
+    _check(fleet, {"count", "name", "version", "labels"}, "clusters")
+    number = int(data.get("random_seed", 1))
+    troubles, extra = data.get("troubles") or {}, data.get("clusters_extra") or {}
+    names = [str(fleet["name"]).format(index) for index in range(1, int(fleet["count"]) + 1)]
+    for where in (troubles, extra):
+        _check(where, set(names), "troubles or clusters_extra of clusters that do not exist")
+    clusters = []
+    for name in names:
+        own = extra.get(name) or {}
+        _check(own, _CLUSTER_KEYS, name)
+        try:
+            wrong = Troubles({**(own.get("troubles") or {}), **(troubles.get(name) or {})})
+        except ValueError as error:
+            raise ScenarioError(f"{name}: {error}") from None
+        goal = _goal({**(data.get("goal") or {}), **(own.get("goal") or {})}, seed)
+        goal.annotations = {**goal.annotations, **(data.get("annotations") or {}), **(own.get("annotations") or {})}
+        rng = random.Random(f"{number}/{name}")
+        clusters.append(
+            ClusterPlan(
+                name=name,
+                version=str(own.get("version", fleet["version"])),
+                goal=goal,
+                durations=_durations({**(data.get("durations") or {}), **(own.get("durations") or {})}, rng),
+                troubles=wrong,
+                initial=str(own.get("initial", "Idle")),
+                labels={**(fleet.get("labels") or {}), **(own.get("labels") or {})},
+                users={**(data.get("users") or {}), **(own.get("users") or {})},
+            )
+        )
+    return Scenario(
+        speed=float(speed or data.get("speed", 60)),
+        random_seed=number,
+        hub=bool(data.get("hub", True)),
+        watch_history=int(data.get("watch_history", 40)),
+        clusters=clusters,
+    )

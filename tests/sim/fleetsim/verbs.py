@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Create, update and delete with the API server's semantics, on one store. HTTP and the in-process agent share this."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from fleetsim import errors
+from fleetsim.clock import Clock, rfc3339
+from fleetsim.resources import CRDS, Registry, Resource
+from fleetsim.store import Object, Record, Store, dumps
+
+_SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+class Verbs:
+    """The writing half of one API server."""
+
+    def __init__(self, store: Store, registry: Registry, clock: Clock, rng: random.Random) -> None:
+        self.store, self.registry, self._clock, self._rng = store, registry, clock, rng
+
+    def new_uid(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+
+    def create(
+        self, res: Resource, namespace: str, obj: Object, *, trusted: bool = False, dry_run: bool = False
+    ) -> Record:
+        meta = obj.setdefault("metadata", {})
+        obj.setdefault("apiVersion", res.api_version)
+        obj.setdefault("kind", res.kind)
+        self._check_kind(res, obj)
+        if meta.get("generateName") and not meta.get("name"):
+            meta["name"] = meta["generateName"] + "".join(self._rng.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
+        name = meta.get("name", "")
+        if not name:
+            cause = ("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")
+            raise errors.invalid(res.group, res.kind, "", [cause])
+        if res.namespaced:
+            self._place(res, namespace, meta)
+        for key in (*_SERVER_OWNED, "resourceVersion", "managedFields", "selfLink"):
+            meta.pop(key, None)
+        if self.store.get(res.table, (namespace, name)):
+            raise errors.already_exists(res.group, res.plural, name)
+        if res.status and not trusted:
+            obj.pop("status", None)
+        meta.update(uid=self.new_uid(), creationTimestamp=rfc3339(self._clock.now()))
+        if res.custom or res.status:
+            meta["generation"] = 1
+        self._admit(res, obj, None, trusted)
+        return self._dry(obj) if dry_run else self.store.put(res.table, obj)
+
+    def update(
+        self,
+        res: Resource,
+        namespace: str,
+        name: str,
+        change: Callable[[Object], Object],
+        *,
+        subresource: str = "",
+        trusted: bool = False,
+        dry_run: bool = False,
+    ) -> Record:
+        """`change` gets a copy of the stored object and returns the wanted one."""
+        record = self.store.get(res.table, (namespace, name))
+        if record is None:
+            raise errors.not_found(res.group, res.plural, name)
+        old, new = record.parse(), change(record.parse())
+        self._check_kind(res, new)
+        self._check_identity(res, old, new)
+        new = self._strategy(res, old, new, subresource)
+        self._admit(res, new, old, trusted)
+        if self._content(res, new) != self._content(res, old):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        if dumps(new) == record.raw:
+            return record
+        if dry_run:
+            return self._dry(new)
+        if new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers"):
+            return self.store.remove(res.table, (namespace, name)) or record
+        return self.store.put(res.table, new)
+
+    def delete(self, res: Resource, namespace: str, name: str, options: Object, dry_run: bool = False) -> Record:
+        record = self.store.get(res.table, (namespace, name))
+        if record is None:
+            raise errors.not_found(res.group, res.plural, name)
+        wanted = (options.get("preconditions") or {}) if options else {}
+        if wanted.get("uid") and wanted["uid"] != record.uid:
+            why = f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {record.uid}"
+            raise errors.conflict(res.group, res.plural, name, why)
+        if dry_run:
+            return record
+        obj = record.parse()
+        if obj["metadata"].get("finalizers"):
+            if "deletionTimestamp" in obj["metadata"]:
+                return record
+            obj["metadata"].update(deletionTimestamp=rfc3339(self._clock.now()), deletionGracePeriodSeconds=0)
+            return self.store.put(res.table, obj)
+        if res.table == "namespaces":
+            self._empty_namespace(name)
+        return self.store.remove(res.table, (namespace, name)) or record
+
+    def _empty_namespace(self, namespace: str) -> None:
+        for res in self.registry:
+            if res.namespaced:
+                for record in list(self.store.list(res.table, namespace)):
+                    self.store.remove(res.table, (namespace, record.name))
+
+    def _place(self, res: Resource, namespace: str, meta: Object) -> None:
+        if meta.setdefault("namespace", namespace) != namespace:
+            raise errors.bad_request(
+                f"the namespace of the provided object does not match the namespace sent on the request"
+            )
+        if self.store.get("namespaces", ("", namespace)) is None:
+            raise errors.not_found("", "namespaces", namespace)
+
+    @staticmethod
+    def _check_kind(res: Resource, obj: Object) -> None:
+        if obj.get("apiVersion", res.api_version) != res.api_version or obj.get("kind", res.kind) != res.kind:
+            found = f"{obj.get('apiVersion')}, Kind={obj.get('kind')}"
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {res.kind}): "
+                f"{found} does not match {res.api_version}, Kind={res.kind}"
+            )
+
+    @staticmethod
+    def _check_identity(res: Resource, old: Object, new: Object) -> None:
+        before, after = old["metadata"], new.setdefault("metadata", {})
+        name = before["name"]
+        if after.setdefault("name", name) != name:
+            raise errors.bad_request(
+                f"the name of the object ({after['name']}) does not match the name on the URL ({name})"
+            )
+        if after.get("uid", before["uid"]) != before["uid"]:
+            why = f"Precondition failed: UID in precondition: {after['uid']}, UID in object meta: {before['uid']}"
+            raise errors.conflict(res.group, res.plural, name, why)
+        asked = after.get("resourceVersion")
+        if asked and asked != before["resourceVersion"]:
+            raise errors.conflict(res.group, res.plural, name)
+
+    @staticmethod
+    def _strategy(res: Resource, old: Object, new: Object, subresource: str) -> Object:
+        """Which parts of the wanted object count: status for the subresource, all the rest otherwise."""
+        if subresource == "status":
+            kept = dict(old)
+            kept.pop("status", None)
+            if "status" in new:
+                kept["status"] = new["status"]
+            return kept
+        result = {key: value for key, value in new.items() if not (res.status and key == "status")}
+        if res.status and "status" in old:
+            result["status"] = old["status"]
+        meta = {key: value for key, value in new["metadata"].items() if value not in ({}, [])}
+        for key in (*_SERVER_OWNED, "resourceVersion", "name", "namespace"):
+            meta.pop(key, None)
+            if key in old["metadata"]:
+                meta[key] = old["metadata"][key]
+        result["metadata"] = {key: meta[key] for key in sorted(meta)}
+        return {"apiVersion": res.api_version, "kind": res.kind, **result}
+
+    def _admit(self, res: Resource, obj: Object, old: Object | None, trusted: bool) -> None:
+        if res.schema is None or trusted:
+            return
+        res.schema.admit(obj)
+        causes = res.schema.errors(obj, old)
+        if causes:
+            raise errors.invalid(res.group, res.kind, obj["metadata"]["name"], causes)
+
+    @staticmethod
+    def _content(res: Resource, obj: Object) -> dict[str, Any]:
+        """What bumps the generation."""
+        if not (res.custom or res.status):
+            return {}
+        return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+
+    def _dry(self, obj: Object) -> Record:
+        obj["metadata"].setdefault("resourceVersion", "")
+        return Record(obj, self.store.rv)
+
+
+def remove_api(verbs: Verbs, table: str) -> None:
+    """Take a CRD away with its objects."""
+    verbs.store.drop_table(table)
+    verbs.store.remove(CRDS, ("", table))
