@@ -65,18 +65,31 @@ test: venv collections ## run every test: the parts below, one after the other
 PARTS := lint sanity unit contract playbooks module-runs molecule build
 PYTEST = $(PY) -m pytest
 
+# All of them run even if one fails: lint shows everything there is to correct.
+LINT = lint-python lint-types lint-yaml lint-ansible lint-roles lint-licences lint-changelog
+
 .PHONY: lint
 lint: venv collections ## check style, types, YAML, Ansible content, roles, licences, changelog
 	$(say)
+	@$(MAKE) --no-print-directory --keep-going $(LINT)
+	@echo 'lint: passed'
+
+.PHONY: $(LINT)
+lint-python:
 	ruff check .
 	ruff format --check --quiet .
+lint-types:
 	mypy
+lint-yaml:
 	yamllint --strict .
-	ansible-lint --quiet --nocolor
+lint-ansible:
+	ansible-lint -q --nocolor
+lint-roles:
 	@$(PY) tests/tools/check_roles.py
+lint-licences:
 	@$(PY) tests/tools/check_licenses.py
+lint-changelog:
 	antsibull-changelog lint
-	@echo 'lint: passed'
 
 .PHONY: format
 format: venv ## rewrite the Python files in the one format

@@ -52,7 +52,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", "--quiet", ".")
     session.run("mypy")
     session.run("yamllint", "--strict", ".")
-    session.run("ansible-lint", "--quiet", "--nocolor")
+    session.run("ansible-lint", "-q", "--nocolor")
     session.run("python", "tests/tools/check_roles.py")
     session.run("python", "tests/tools/check_licenses.py")
     session.run("antsibull-changelog", "lint")

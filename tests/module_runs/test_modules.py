@@ -34,11 +34,13 @@ def fixture_run_module(ansible_adhoc: t.Any) -> t.Callable[..., dict[str, t.Any]
     ],
     ids=["ibu_info", "ibu_stage"],
 )
-def test_cluster_that_refuses_connections_is_reported(
+def test_unreadable_kubeconfig_is_reported_and_no_secret_shown(
     run_module: t.Callable[..., dict[str, t.Any]], module: str, options: dict[str, t.Any]
 ) -> None:
-    result = run_module(module, host="https://127.0.0.1:1", api_key="not-a-token", **options)
+    result = run_module(module, kubeconfig="/nowhere/kubeconfig", api_key="not-a-token", **options)
 
     assert result["failed"], result
-    assert "refused" in result["msg"], result
+    # kubernetes.core masks the option, so the message can name it, but not show its value.
+    assert "kubeconfig" in result["msg"], result
+    assert "No such file" in result["msg"], result
     assert "not-a-token" not in str(result["invocation"])
