@@ -21,7 +21,7 @@ from contract import servers  # noqa: E402
 pytest.register_assert_rewrite("contract.helpers")
 
 
-@pytest.fixture(scope="session", params=["kube"])
+@pytest.fixture(scope="session", params=["sim", pytest.param("kube", marks=pytest.mark.kubeapi)])
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """One server for the whole run; each test brings the objects that it looks at."""
     start = getattr(servers, request.param)

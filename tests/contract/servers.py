@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fleetsim.testing import Fleet
 from kubeapi import Api, KubeApi, NoBinaries
 
 READER = "reader"
@@ -27,6 +28,21 @@ class Server:
     admin: Api
     reader: Api
     reader_name: str = READER
+
+
+@contextmanager
+def sim(folder: Path) -> Iterator[Server]:
+    """One cluster of the simulated fleet. Its agent is not ready, so the upgrade is all ours."""
+    may_read = {"groups": ["lca.openshift.io"], "resources": ["imagebasedupgrades"], "verbs": ["get", "list", "watch"]}
+    scenario = {
+        "speed": 1,
+        "hub": False,
+        "clusters": {"count": 1, "name": "site"},
+        "troubles": {"site": {"lca_not_ready": {}}},
+        "users": {READER: {"rules": [may_read]}},
+    }
+    with Fleet(scenario, folder) as fleet:
+        yield Server("sim", Api(fleet.kubeconfig("site")), Api(fleet.kubeconfig("site", READER)))
 
 
 @contextmanager
