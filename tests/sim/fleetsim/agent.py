@@ -69,7 +69,7 @@ class Agent:
         """Until a Reboot."""
         await self._recover()
         while True:
-            while "lca_not_ready" in self.troubles or "lca_missing" in self.troubles or "no_cr" in self.troubles:
+            while self._absent():
                 await self._wait(None)
             found = await self.api.get(IBU, ibu.NAME)
             if found is None:
@@ -81,6 +81,12 @@ class Agent:
                 await self._reconcile()
                 await self.write()
                 await self._until_changed(seen)
+
+    def _absent(self) -> bool:
+        """Nobody is at home: the agent is not there, not ready, or has nothing to look at."""
+        if "lca_not_ready" in self.troubles or "lca_missing" in self.troubles:
+            return True
+        return any((self.troubles.get(name) or {}).get("when") == "start" for name in ("no_cr", "no_crd"))
 
     async def _recover(self) -> None:
         """First thing after a start: put back the copy that was saved before the reboot."""
@@ -211,9 +217,10 @@ class Agent:
         ibu.set_condition(status, "ConfigInProgress", True, "InProgress", "In progress", 2, self.clock.now())
         await self.api.merge(IPCONFIG, "ipconfig", {"spec": {"stage": "Config"}})
         await self.api.set_status(IPCONFIG, "ipconfig", status)
-        self.clock.call_later(seconds, self.machine.background, self._release_ipconfig())
+        self.machine.background(self._release_ipconfig(seconds))
 
-    async def _release_ipconfig(self) -> None:
+    async def _release_ipconfig(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
         status: ibu.Status = {"validNextStages": ["Config"]}
         ibu.set_condition(status, "Idle", True, "Idle", "Idle", 3, self.clock.now())
         await self.api.merge(IPCONFIG, "ipconfig", {"spec": {"stage": "Idle"}})
@@ -282,6 +289,8 @@ class Agent:
         for kind in ("PrepInProgress", "UpgradeInProgress", "RollbackInProgress"):
             if ibu.reason(self.status, kind) == "InvalidTransition":
                 ibu.drop_condition(self.status, kind)
+        if self.stage != "Idle" and ibu.reason(self.status, "Idle") == "InvalidTransition":
+            self.set("Idle", False, "InProgress", "In progress")
 
     def phase(self, name: str) -> None:
         self.machine.phase = f"{self.stage}/{name}"

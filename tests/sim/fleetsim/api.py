@@ -23,6 +23,7 @@ from fleetsim.journal import Entry
 from fleetsim.resources import IBU, Resource
 from fleetsim.selectors import Predicate, both, field_selector, label_selector
 from fleetsim.store import Record, dumps
+from fleetsim.verbs import Notes
 from fleetsim.watch import serve_watch
 
 
@@ -106,9 +107,9 @@ def authenticate(ep: Endpoint, request: web.BaseRequest) -> User:
     return user or user_of_header(request.headers.get("Authorization"), ep.tokens) or ANONYMOUS
 
 
-def _json(ep: Endpoint, body: Any, code: int = 200) -> web.Response:
+def _json(ep: Endpoint, body: Any, code: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     raw = body if isinstance(body, bytes) else dumps(body)
-    return web.Response(status=code, body=raw + b"\n", headers=ep.headers())
+    return web.Response(status=code, body=raw + b"\n", headers={**ep.headers(), **(headers or {})})
 
 
 def _other_path(ep: Endpoint, request: web.BaseRequest) -> web.Response:
@@ -151,7 +152,7 @@ async def _on_objects(
         return _json(ep, ep.rbac.review(user, await _body(request)), 201)
     res = ep.registry.find(target.group, target.version, target.plural)
     if res is None or res.table in ep.absent or (target.namespace and not res.namespaced):
-        raise PageNotFound
+        raise errors.no_resource() if not target.group else PageNotFound()
     if target.sub and (target.sub != "status" or not res.status):
         raise errors.not_found(target.group, target.plural, target.name) if not res.custom else PageNotFound()
     if verb in ("get", "list", "watch"):
@@ -197,14 +198,22 @@ async def _list(
             )
         meta["resourceVersion"] = str(version)
         records = [r for r in records if [r.namespace, r.name] > start]
-    limit = int(query.get("limit") or 0)
+    limit = _limit(query.get("limit", ""))
     if limit and len(records) > limit:
-        meta["remainingItemCount"] = len(records) - limit
+        if matches is None:  # with a selector the server would have to look at everything
+            meta["remainingItemCount"] = len(records) - limit
         records = records[:limit]
         last = records[-1]
         meta["continue"] = _write_token(int(meta["resourceVersion"]), [last.namespace, last.name])
     head = dumps({"kind": f"{res.kind}List", "apiVersion": res.api_version, "metadata": meta})
     return _json(ep, head[:-1] + b',"items":[' + b",".join(r.raw for r in records) + b"]}")
+
+
+def _limit(text: str) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 def _write_token(version: int, start: list[str]) -> str:
@@ -233,21 +242,28 @@ async def _write(
     ep: Endpoint, request: web.BaseRequest, user: User, verb: str, res: Resource, target: Target
 ) -> web.Response:
     body = await _body(request)
-    dry_run = request.query.get("dryRun") == "All"
-    if request.query.get("dryRun", "All") != "All":
-        raise errors.bad_request(f'Invalid value: "{request.query["dryRun"]}": dryRun must be All')
+    dry_run = _dry_run(request, verb)
+    text = (await request.read()).decode(errors="replace") if verb == "patch" else ""
+    notes = Notes(request.query.get("fieldValidation", ""), text)
     before = ep.store.get(res.table, (target.namespace, target.name))
     code = 200
     if verb == "create":
         if not isinstance(body, dict):
             raise errors.bad_request("the object provided is unrecognized")
-        record, code = ep.verbs.create(res, target.namespace, body, dry_run=dry_run), 201
+        record, code = ep.verbs.create(res, target.namespace, body, dry_run=dry_run, notes=notes), 201
     elif verb == "update":
         record = ep.verbs.update(
-            res, target.namespace, target.name, lambda _: body, subresource=target.sub, dry_run=dry_run
+            res,
+            target.namespace,
+            target.name,
+            lambda _: body,
+            subresource=target.sub,
+            dry_run=dry_run,
+            replace=True,
+            notes=notes,
         )
     elif verb == "patch":
-        record = _patch(ep, request, res, target, body, dry_run)
+        record = _patch(ep, request, res, target, body, dry_run, notes)
     elif verb == "delete":
         record = ep.verbs.delete(res, target.namespace, target.name, body, dry_run)
     else:
@@ -256,7 +272,16 @@ async def _write(
     _log(ep, request, user.name, verb, body, code, record.generation, changed and res.table == IBU)
     if verb == "delete" and not ep.store.get(res.table, (target.namespace, target.name)) and not dry_run:
         return _json(ep, _deleted(res, record))
-    return _json(ep, record.raw, code)
+    return _json(ep, record.raw, code, notes.headers())
+
+
+def _dry_run(request: web.BaseRequest, verb: str) -> bool:
+    asked = request.query.get("dryRun")
+    if asked in (None, "", "All"):
+        return asked == "All"
+    kind = {"delete": "DeleteOptions", "create": "CreateOptions", "update": "UpdateOptions"}.get(verb, "PatchOptions")
+    cause = ("FieldValueNotSupported", f'Unsupported value: "{asked}": supported values: "All"', "dryRun")
+    raise errors.invalid("meta.k8s.io", kind, "", [cause])
 
 
 def _deleted(res: Resource, record: Record) -> dict[str, Any]:
@@ -266,26 +291,32 @@ def _deleted(res: Resource, record: Record) -> dict[str, Any]:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def _patch(ep: Endpoint, request: web.BaseRequest, res: Resource, target: Target, body: Any, dry_run: bool) -> Record:
+def _patch(
+    ep: Endpoint, request: web.BaseRequest, res: Resource, target: Target, body: Any, dry_run: bool, notes: Notes
+) -> Record:
     kind = request.content_type
     accepted = [patches.JSON, patches.MERGE, *([] if res.custom else [patches.STRATEGIC]), patches.APPLY]
     if kind not in accepted:
         raise errors.unsupported_patch(accepted)
+    wanted = list if kind == patches.JSON else dict
+    if not isinstance(body, wanted):
+        shape = "[]handlers.jsonPatchOp" if wanted is list else "map[string]interface {}"
+        raise errors.bad_request(f"error decoding patch: json: cannot unmarshal into Go value of type {shape}")
     if kind == patches.APPLY and ep.store.get(res.table, (target.namespace, target.name)) is None:
         body.setdefault("metadata", {}).setdefault("name", target.name)
         return ep.verbs.create(res, target.namespace, body, dry_run=dry_run)
 
     def change(obj: dict[str, Any]) -> dict[str, Any]:
         if kind != patches.JSON:
-            if not isinstance(body, dict):
-                raise errors.bad_request("the patch is not an object")
             return patches.merge(obj, body)  # type: ignore[no-any-return]
         try:
             return patches.json_patch(obj, body)  # type: ignore[no-any-return]
         except patches.PatchFailed:
             raise errors.unprocessable_patch(res.group, res.plural, target.name) from None
 
-    return ep.verbs.update(res, target.namespace, target.name, change, subresource=target.sub, dry_run=dry_run)
+    return ep.verbs.update(
+        res, target.namespace, target.name, change, subresource=target.sub, dry_run=dry_run, notes=notes
+    )
 
 
 def _stage(body: Any) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ import yaml
 Cause = tuple[str, str, str]  # reason, message, field
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "dict": "object", "list": "array"}
+
+
+# After one of these the CEL rules are not looked at.
+_BLOCKING = ("FieldValueRequired", "FieldValueTypeInvalid", "FieldValueNotSupported", "FieldValueTooLong")
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation"
+)
+_OF_STRINGS = ("maxLength", "minLength", "pattern")
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,10 @@ class Schema:
     def errors(self, obj: dict[str, Any], old: dict[str, Any] | None) -> list[Cause]:
         """Schema errors, or the broken CEL rules where the schema is fine."""
         body = {key: value for key, value in obj.items() if key != "metadata"}
-        causes = [cause for error in self._validator.iter_errors(body) for cause in _causes(error)]
-        return causes or list(self._broken(self._schema, obj, old, ""))
+        causes = _first_of_each_string(self._validator.iter_errors(body))
+        if any(reason in _BLOCKING for reason, _, _ in causes):
+            return [*causes, ("FieldValueInvalid", f"Invalid value: null: {_UNCHECKED}", "<nil>")]
+        return [*causes, *self._broken(self._schema, obj, old, "")]
 
     def _compile(self, schema: dict[str, Any]) -> None:
         rules = [
@@ -86,7 +97,7 @@ class Schema:
                 passed = rule.program.execute(names)
                 message = rule.message
             except Exception as error:
-                passed, message = False, f"rule: {rule.program.source}: {error}"
+                passed, message = False, f"{error} evaluating rule: {rule.message}"
             if not passed:
                 shown = _TYPES.get(type(value).__name__, "object")
                 yield rule.reason, f'Invalid value: "{shown}": {message}', path or "<nil>"
@@ -108,7 +119,7 @@ def _children(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _plain(schema: Any) -> Any:
-    """An ordinary JSON schema: no x-kubernetes keys, nullable and int-or-string spelled out, metadata left to the server."""
+    """An ordinary JSON schema: no x-kubernetes keys, nullable spelled out, metadata left to the server."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
@@ -162,6 +173,20 @@ def _default(value: Any, schema: dict[str, Any]) -> None:
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
             _default(item, schema["items"])
+
+
+def _first_of_each_string(errors: Iterable[jsonschema.ValidationError]) -> list[Cause]:
+    """The API server tells one thing about a string: its length before its pattern."""
+    found = sorted(errors, key=lambda e: _OF_STRINGS.index(e.validator) if e.validator in _OF_STRINGS else -1)
+    causes: list[Cause] = []
+    strings: set[str] = set()
+    for error in found:
+        if error.validator in _OF_STRINGS:
+            if _path(error) in strings:
+                continue
+            strings.add(_path(error))
+        causes += _causes(error)
+    return causes
 
 
 def _path(error: jsonschema.ValidationError) -> str:

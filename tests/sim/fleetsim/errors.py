@@ -44,6 +44,11 @@ class StatusError(Exception):
         return json.dumps(self.status(), separators=(",", ":")).encode() + b"\n"
 
 
+def no_resource() -> StatusError:
+    """A path below the core API that names no resource."""
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
+
+
 class PageNotFound(Exception):
     """The path belongs to no API: plain text, no Status object."""
 

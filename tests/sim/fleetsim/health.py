@@ -89,7 +89,7 @@ DEFERRED: tuple[_Check, ...] = (_nodes, _csvs, _csrs)
 
 
 async def health(api: Api, mandatory: bool = True, deferred: bool = True) -> str:
-    """What is wrong, in the agent's words; nothing when all is well. The mandatory checks are reported first and alone."""
+    """What is wrong, in the agent's words; empty when all is well. Mandatory problems are told first and alone."""
     for checks, wanted in ((MANDATORY, mandatory), (DEFERRED, deferred)):
         problems = [problem for check in checks if wanted for problem in await check(api)]
         if problems:

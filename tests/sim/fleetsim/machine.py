@@ -106,7 +106,6 @@ class Machine:
             self.root.saved = copy.deepcopy(copied)
             if "uncontrolled_rollback" in self.troubles:
                 self.stateroots[target].saved = None
-                self.root.saved = None
                 raise Reboot(self.booted)
         raise Reboot(target)
 

@@ -34,9 +34,19 @@ class PatchFailed(Exception):
     """The JSON patch does not fit the object."""
 
 
+def _lenient(target: Any, operation: Any) -> Any:
+    """The API server's library lets `replace` put what was not there."""
+    if operation.get("op") != "replace":
+        return operation
+    parent, key = jsonpointer.JsonPointer(operation["path"]).to_last(target)
+    return {**operation, "op": "add"} if isinstance(parent, dict) and key not in parent else operation
+
+
 def json_patch(target: Any, operations: Any) -> Any:
     """RFC 6902. The target is not changed."""
     try:
-        return jsonpatch.JsonPatch(operations).apply(target)
+        for operation in operations:
+            target = jsonpatch.JsonPatch([_lenient(target, operation)]).apply(target)
+        return target
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
         raise PatchFailed(str(error)) from error

@@ -25,7 +25,6 @@ async def run(a: Agent) -> None:
         await a.refuse("Upgrade not started or already finalized")
         return
     a.clear_refusals()
-    a.machine.stop_watchdog()
     ibu.start_stage(a.status, "Rollback", a.clock.now())
     a.status.pop("rollbackAvailabilityExpiration", None)
     a.set("UpgradeCompleted", False, "Failed", "Rollback requested")

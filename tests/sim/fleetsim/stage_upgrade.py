@@ -102,7 +102,9 @@ async def _gate(a: Agent) -> None:
 async def _settle(a: Agent) -> None:
     steps = a.machine.upgrade_time("post_pivot") / 4
     await a.pause(steps)
-    await a.hang("upgrade_hangs", at="post")
+    if (a.troubles.get("upgrade_hangs") or {}).get("at") == "post":
+        a.machine.stop_watchdog()
+        await a.hang("upgrade_hangs", at="post")
     if trouble := a.troubles.get("upgrade_failed_no_auto_rollback"):
         a.machine.stop_watchdog()
         raise StageFailed(str(trouble["message"]))

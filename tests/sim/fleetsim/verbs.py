@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from collections.abc import Callable
@@ -13,9 +14,35 @@ from typing import Any
 from fleetsim import errors
 from fleetsim.clock import Clock, rfc3339
 from fleetsim.resources import CRDS, Registry, Resource
-from fleetsim.store import Object, Record, Store, dumps
+from fleetsim.store import Object, Record, Store
 
 _SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+class Notes:
+    """What the server tells a client beside the answer, or instead of it: fields that it does not know."""
+
+    def __init__(self, validation: str = "Warn", patch: str = "") -> None:
+        self._validation, self._patch = validation or "Warn", patch
+        self.warnings: list[str] = []
+
+    def unknown_fields(self, res: Resource, obj: Object, paths: list[str]) -> None:
+        found = [f'unknown field "{path}"' for path in paths]
+        if not found or self._validation == "Ignore":
+            return
+        if self._validation != "Strict":
+            self.warnings += found
+            return
+        message = f"strict decoding error: {', '.join(found)}"
+        if not self._patch:
+            raise errors.bad_request(message)
+        cause = ("FieldValueInvalid", f"Invalid value: {json.dumps(self._patch)}: {message}", "patch")
+        raise errors.invalid(res.group, res.kind, obj["metadata"]["name"], [cause])
+
+    def headers(self) -> dict[str, str]:
+        if not self.warnings:
+            return {}
+        return {"Warning": ", ".join(f"299 - {json.dumps(warning)}" for warning in self.warnings)}
 
 
 class Verbs:
@@ -28,8 +55,17 @@ class Verbs:
         return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
 
     def create(
-        self, res: Resource, namespace: str, obj: Object, *, trusted: bool = False, dry_run: bool = False
+        self,
+        res: Resource,
+        namespace: str,
+        obj: Object,
+        *,
+        trusted: bool = False,
+        dry_run: bool = False,
+        notes: Notes | None = None,
     ) -> Record:
+        if res.custom and not trusted and not obj.get("kind"):
+            raise errors.bad_request(f"the object provided is unrecognized (must be of type {res.kind}): no kind")
         meta = obj.setdefault("metadata", {})
         obj.setdefault("apiVersion", res.api_version)
         obj.setdefault("kind", res.kind)
@@ -51,7 +87,7 @@ class Verbs:
         meta.update(uid=self.new_uid(), creationTimestamp=rfc3339(self._clock.now()))
         if res.custom or res.status:
             meta["generation"] = 1
-        self._admit(res, obj, None, trusted)
+        self._admit(res, obj, None, trusted, notes)
         return self._dry(obj) if dry_run else self.store.put(res.table, obj)
 
     def update(
@@ -64,19 +100,21 @@ class Verbs:
         subresource: str = "",
         trusted: bool = False,
         dry_run: bool = False,
+        replace: bool = False,
+        notes: Notes | None = None,
     ) -> Record:
-        """`change` gets a copy of the stored object and returns the wanted one."""
+        """`change` gets a copy of the stored object and returns the wanted one. `replace`: it is a PUT."""
         record = self.store.get(res.table, (namespace, name))
         if record is None:
             raise errors.not_found(res.group, res.plural, name)
         old, new = record.parse(), change(record.parse())
         self._check_kind(res, new)
-        self._check_identity(res, old, new)
+        self._check_identity(res, old, new, replace)
         new = self._strategy(res, old, new, subresource)
-        self._admit(res, new, old, trusted)
+        self._admit(res, new, old, trusted, notes)
         if self._content(res, new) != self._content(res, old):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-        if dumps(new) == record.raw:
+        if new == old:
             return record
         if dry_run:
             return self._dry(new)
@@ -113,7 +151,7 @@ class Verbs:
     def _place(self, res: Resource, namespace: str, meta: Object) -> None:
         if meta.setdefault("namespace", namespace) != namespace:
             raise errors.bad_request(
-                f"the namespace of the provided object does not match the namespace sent on the request"
+                "the namespace of the provided object does not match the namespace sent on the request"
             )
         if self.store.get("namespaces", ("", namespace)) is None:
             raise errors.not_found("", "namespaces", namespace)
@@ -128,17 +166,28 @@ class Verbs:
             )
 
     @staticmethod
-    def _check_identity(res: Resource, old: Object, new: Object) -> None:
+    def _check_identity(res: Resource, old: Object, new: Object, replace: bool) -> None:
         before, after = old["metadata"], new.setdefault("metadata", {})
         name = before["name"]
         if after.setdefault("name", name) != name:
             raise errors.bad_request(
                 f"the name of the object ({after['name']}) does not match the name on the URL ({name})"
             )
-        if after.get("uid", before["uid"]) != before["uid"]:
+        uid = after.get("uid", before["uid"])
+        if uid != before["uid"] and not replace:
+            cause = ("FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid")
+            raise errors.invalid(res.group, res.kind, name, [cause])
+        if uid != before["uid"]:
             why = f"Precondition failed: UID in precondition: {after['uid']}, UID in object meta: {before['uid']}"
             raise errors.conflict(res.group, res.plural, name, why)
         asked = after.get("resourceVersion")
+        if replace and res.custom and not asked:
+            cause = (
+                "FieldValueInvalid",
+                "Invalid value: 0: must be specified for an update",
+                "metadata.resourceVersion",
+            )
+            raise errors.invalid(res.group, res.kind, name, [cause])
         if asked and asked != before["resourceVersion"]:
             raise errors.conflict(res.group, res.plural, name)
 
@@ -162,10 +211,13 @@ class Verbs:
         result["metadata"] = {key: meta[key] for key in sorted(meta)}
         return {"apiVersion": res.api_version, "kind": res.kind, **result}
 
-    def _admit(self, res: Resource, obj: Object, old: Object | None, trusted: bool) -> None:
+    @staticmethod
+    def _admit(res: Resource, obj: Object, old: Object | None, trusted: bool, notes: Notes | None) -> None:
         if res.schema is None or trusted:
             return
-        res.schema.admit(obj)
+        pruned = res.schema.admit(obj)
+        if notes is not None:
+            notes.unknown_fields(res, obj, pruned)
         causes = res.schema.errors(obj, old)
         if causes:
             raise errors.invalid(res.group, res.kind, obj["metadata"]["name"], causes)
