@@ -84,7 +84,7 @@ class KubeApi:
     def __init__(self, folder: Path, *, crds: Path | None = CRDS, binaries: Binaries | None = None) -> None:
         self._folder = folder.resolve()
         self._binaries = binaries or find()
-        self._crds = load_documents(crds) if crds else []
+        self.crds = load_documents(crds) if crds else []
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A unix socket's path has room for 100 characters only, and a test's folder may be deep.
         self._sockets = Path(tempfile.mkdtemp(prefix="kubeapi-"))
@@ -190,7 +190,7 @@ class KubeApi:
 
     def install_crds(self) -> None:
         """The definitions that this server was made with."""
-        self.apply_crds(self._crds)
+        self.apply_crds(self.crds)
 
     def apply_crds(self, crds: Iterable[Document]) -> None:
         """Create or update the definitions and wait until the server serves them."""
