@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from fleetsim.fleet import SimFleet
 from fleetsim.scenario import Scenario, ScenarioError, load
 from fleetsim.troubles import describe
@@ -98,7 +100,7 @@ def main() -> int:
         return 0
     try:
         scenario = load(args.scenario, args.speed)
-    except (ScenarioError, OSError, TypeError) as error:
+    except (ScenarioError, OSError, TypeError, yaml.YAMLError) as error:
         print(f"fleetsim: {args.scenario}: {error}", file=sys.stderr)
         return 2
     return asyncio.run(_serve(args, scenario) if args.command == "serve" else _run(args, scenario))

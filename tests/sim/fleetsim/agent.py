@@ -212,7 +212,7 @@ class Agent:
         config = await self.api.get(IPCONFIG, "ipconfig")
         if config is None:
             return
-        status = {"conditions": []}
+        status: ibu.Status = {"conditions": []}
         ibu.set_condition(status, "Idle", False, "InProgress", "In progress", 2, self.clock.now())
         ibu.set_condition(status, "ConfigInProgress", True, "InProgress", "In progress", 2, self.clock.now())
         await self.api.merge(IPCONFIG, "ipconfig", {"spec": {"stage": "Config"}})

@@ -187,7 +187,7 @@ async def _list(
         await asyncio.sleep(3)
         if int(asked) > ep.store.rv:
             raise errors.too_large_version(int(asked), ep.store.rv)
-    records = [r for r in ep.store.list(res.table, namespace) if matches is None or matches(r)]
+    records = [r for r in ep.store.records(res.table, namespace) if matches is None or matches(r)]
     meta: dict[str, Any] = {"resourceVersion": str(ep.store.rv)}
     if token := query.get("continue"):
         version, start = _read_token(token)
@@ -298,9 +298,9 @@ def _patch(
     accepted = [patches.JSON, patches.MERGE, *([] if res.custom else [patches.STRATEGIC]), patches.APPLY]
     if kind not in accepted:
         raise errors.unsupported_patch(accepted)
-    wanted = list if kind == patches.JSON else dict
-    if not isinstance(body, wanted):
-        shape = "[]handlers.jsonPatchOp" if wanted is list else "map[string]interface {}"
+    fits = isinstance(body, list) if kind == patches.JSON else isinstance(body, dict)
+    if not fits:
+        shape = "[]handlers.jsonPatchOp" if kind == patches.JSON else "map[string]interface {}"
         raise errors.bad_request(f"error decoding patch: json: cannot unmarshal into Go value of type {shape}")
     if kind == patches.APPLY and ep.store.get(res.table, (target.namespace, target.name)) is None:
         body.setdefault("metadata", {}).setdefault("name", target.name)

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import ssl
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fleetsim import errors
@@ -27,16 +30,27 @@ ADMIN = User("system:admin", ("system:masters",))
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 
+_Name = tuple[tuple[tuple[str, str], ...], ...]
+
+
+@lru_cache(maxsize=1024)
+def _read(issuer: _Name, subject: _Name, ends: str) -> tuple[str, User, float]:
+    """Issuer's name, user and last second. Every request asks, and there are few certificates."""
+    by = dict(part for group in issuer for part in group)
+    parts = [part for group in subject for part in group]
+    common = next(value for key, value in parts if key == "commonName")
+    groups = tuple(value for key, value in parts if key == "organizationName")
+    return by.get("commonName", ""), User(common, groups), ssl.cert_time_to_seconds(ends)
+
+
 def user_of_certificate(certificate: dict[str, Any] | None, trusted_issuer: str) -> User | None:
     """None without a certificate; 401 for one that another CA signed."""
     if not certificate:
         return None
-    issuer = dict(part for group in certificate["issuer"] for part in group)
-    if issuer.get("commonName") != trusted_issuer:
+    issuer, user, ends = _read(certificate["issuer"], certificate["subject"], certificate["notAfter"])
+    if issuer != trusted_issuer or ends < time.time():
         raise errors.unauthorized()
-    subject = [part for group in certificate["subject"] for part in group]
-    common = next(value for key, value in subject if key == "commonName")
-    return User(common, tuple(value for key, value in subject if key == "organizationName"))
+    return user
 
 
 def user_of_header(header: str | None, tokens: dict[str, User]) -> User | None:

@@ -43,8 +43,8 @@ class World:
     registry: Registry
     populator: Populator
     issuer: str
-    serving: ssl.SSLContext
-    strange: ssl.SSLContext
+    serving: ssl.SSLContext | None
+    strange: ssl.SSLContext | None
     watch_history: int
     random_seed: int
 
@@ -162,9 +162,10 @@ class Cluster:
         endpoint.version = root.version
         if not self.started.done():
             effects.at_start(self)
-            self.started.set_result(None)
         api = LocalApi(store, self.world.registry, endpoint.verbs)
         await self._listen()
+        if not self.started.done():
+            self.started.set_result(None)
         return api
 
     async def _listen(self) -> None:
@@ -199,7 +200,7 @@ class Cluster:
             node["status"]["nodeInfo"]["bootID"] = boot_id
             return node
 
-        for record in list(self.endpoint.store.list("nodes")):
+        for record in list(self.endpoint.store.records("nodes")):
             self.endpoint.verbs.update(res, "", record.name, change, subresource="status", trusted=True)
 
     async def install_crds(self) -> None:

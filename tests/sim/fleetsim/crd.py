@@ -202,7 +202,9 @@ def _shown(value: Any) -> str:
 
 def _causes(error: jsonschema.ValidationError) -> Iterator[Cause]:
     """One jsonschema error in the API server's words."""
-    path, value, limit = _path(error), error.instance, error.validator_value
+    path = _path(error)
+    value: Any = error.instance
+    limit: Any = error.validator_value
     body = f"{path} in body"
     if error.validator == "required":
         missing = [key for key in limit if key not in value]

@@ -76,13 +76,15 @@ class Endpoint:
             "Cache-Control": "no-cache, private",
         }
 
-    async def listen(self, context: ssl.SSLContext) -> None:
+    async def listen(self, context: ssl.SSLContext | None) -> None:
+        """Open the port; without a context (the tests in virtual time) there is no TLS."""
         self.mute(False)
         if self._listener is None:
             listening = self._bind(self.port)
             loop = asyncio.get_running_loop()
+            shutdown = 1 if context else None
             self._listener = await loop.create_server(
-                self._server, sock=listening, ssl=context, backlog=64, ssl_shutdown_timeout=1
+                self._server, sock=listening, ssl=context, backlog=64, ssl_shutdown_timeout=shutdown
             )
 
     def refuse(self) -> None:

@@ -55,7 +55,7 @@ class SimFleet:
 
     async def start(self) -> None:
         raise_limits()
-        sslproto.SSLProtocol.max_size = _TLS_BUFFER  # type: ignore[attr-defined]
+        sslproto.SSLProtocol.max_size = _TLS_BUFFER
         scenario = self.scenario
         private = self.folder / ".server"
         for path in (self.folder, self.folder / "kubeconfigs", private):

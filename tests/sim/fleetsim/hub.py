@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 
 from fleetsim.api import handle
-from fleetsim.cluster import Cluster
 from fleetsim.clock import SimClock
+from fleetsim.cluster import Cluster
 from fleetsim.endpoint import Endpoint
 from fleetsim.populate import Populator, condition
 from fleetsim.rbac import Rule

@@ -25,7 +25,7 @@ class LocalApi:
         return record.view() if record else None
 
     async def list(self, table: str, namespace: str = "") -> list[Object]:
-        return [record.view() for record in self._store.list(table, namespace)]
+        return [record.view() for record in self._store.records(table, namespace)]
 
     async def create(self, table: str, obj: Object) -> Object:
         meta = obj["metadata"]

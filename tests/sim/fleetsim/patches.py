@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import jsonpatch  # type: ignore[import-untyped]
-import jsonpointer  # type: ignore[import-untyped]
+import jsonpatch
+import jsonpointer
 
 MERGE = "application/merge-patch+json"
 JSON = "application/json-patch+json"

@@ -58,7 +58,7 @@ async def run(a: Agent) -> None:
     await a.complete("Prep completed", detail)
 
 
-def _named(name: str, **params: object) -> StageFailed:
+def _named(name: str, /, **params: object) -> StageFailed:
     known = PREP_FAILURES[name]
     return StageFailed(known.message.format(**{**known.params, **params}))
 

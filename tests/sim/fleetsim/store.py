@@ -85,7 +85,7 @@ class Store:
     def get(self, table: str, name: Name) -> Record | None:
         return self._tables.get(table, {}).get(name)
 
-    def list(self, table: str, namespace: str = "") -> Iterator[Record]:
+    def records(self, table: str, namespace: str = "") -> Iterator[Record]:
         """In etcd's order."""
         for key, record in sorted(self._tables.get(table, {}).items()):
             if not namespace or key[0] == namespace:

@@ -145,7 +145,7 @@ class Verbs:
     def _empty_namespace(self, namespace: str) -> None:
         for res in self.registry:
             if res.namespaced:
-                for record in list(self.store.list(res.table, namespace)):
+                for record in list(self.store.records(res.table, namespace)):
                     self.store.remove(res.table, (namespace, record.name))
 
     def _place(self, res: Resource, namespace: str, meta: Object) -> None:

@@ -77,7 +77,7 @@ class Watcher:
         """Everything there is, as ADDED events."""
         return b"".join(
             event_line("ADDED", record.raw)
-            for record in self._store.list(self._table, self._namespace)
+            for record in self._store.records(self._table, self._namespace)
             if self._matches is None or self._matches(record)
         )
 
@@ -132,8 +132,9 @@ async def serve_watch(
         backlog = b"" if rv else watcher.current()
         if not rv and query.get("sendInitialEvents") in ("true", "1"):
             backlog += _bookmark(res, store.rv, initial_end=True)
-        for event in store.since(res.table, rv) if rv else ():
-            watcher.hear(event)
+        if rv:
+            for event in store.since(res.table, rv):
+                watcher.hear(event)
         # From a version that this etcd has not reached, a real API server does not even send headers.
         started = rv <= store.rv
         if started:
