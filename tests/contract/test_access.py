@@ -112,3 +112,25 @@ def test_unknown_token_cannot_write(api: Server) -> None:
     refused(api.admin.with_token("nonsense").merge(IBU, {"spec": {"stage": "Prep"}}), 401, "Unauthorized")
 
     assert api.admin.get(IBU).ok() == before
+
+
+def test_stranger_may_look_at_health_and_version_only(api: Server) -> None:
+    stranger = api.admin.anonymous()
+
+    assert stranger.get("/readyz").status == 200
+    assert stranger.get("/version").status == 200
+    told = refused(stranger.get(IBU), 403, "Forbidden")
+    assert told["message"] == (
+        'imagebasedupgrades.lca.openshift.io "upgrade" is forbidden: User "system:anonymous" cannot get resource '
+        '"imagebasedupgrades" in API group "lca.openshift.io" at the cluster scope'
+    )
+
+
+def test_stranger_may_not_discover(api: Server) -> None:
+    told = refused(api.admin.anonymous().get("/apis"), 403, "Forbidden")
+
+    assert told["message"] == 'forbidden: User "system:anonymous" cannot get path "/apis"'
+
+
+def test_everybody_known_may_discover(api: Server) -> None:
+    assert api.reader.get("/apis/lca.openshift.io/v1").status == 200

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contract.helpers import BUSY, IBU, IDLE, SEED, causes, ibu, parametrize_cases, put_ibu, refused, status
+from contract.helpers import BUSY, IBU, IDLE, MAPS, SEED, causes, config_maps, ibu, parametrize_cases, put_ibu, refused, status
 from contract.servers import Server
 
 
@@ -92,6 +92,18 @@ def test_patch_type_that_custom_resources_lack(api: Server, content_type: str) -
         "the body of the request was in an unknown format - accepted media types include: "
         "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
     )
+
+
+def test_built_in_kind_takes_a_strategic_patch_too(api: Server) -> None:
+    run = config_maps(api.admin, [{"color": "red"}])
+    change = {"metadata": {"labels": {"color": None, "size": "big"}}, "data": {"more": "1"}}
+
+    reply = api.admin.request(
+        "PATCH", f"{MAPS}/{run}-0", change, content_type="application/strategic-merge-patch+json"
+    )
+
+    assert reply.ok()["metadata"]["labels"] == {"run": run, "size": "big"}
+    assert reply.ok()["data"] == {"index": "0", "more": "1"}
 
 
 def test_patch_of_nothing_is_not_found(api: Server) -> None:

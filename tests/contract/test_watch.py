@@ -62,10 +62,30 @@ def test_watch_of_a_write_that_changes_nothing_is_silent(api: Server) -> None:
     assert events(api.admin.watch(IBUS, resourceVersion=start, timeoutSeconds=1)) == []
 
 
-def test_watch_without_a_version_begins_with_what_is_there(api: Server) -> None:
+@pytest.mark.parametrize("version", ["", "0"])
+def test_watch_without_a_version_begins_with_what_is_there(api: Server, version: str) -> None:
     put_ibu(api.admin, ibu())
 
-    assert events(api.admin.watch(IBUS, timeoutSeconds=1)) == [("ADDED", "upgrade")]
+    assert events(api.admin.watch(IBUS, resourceVersion=version, timeoutSeconds=1)) == [("ADDED", "upgrade")]
+
+
+def test_watch_of_one_object_by_its_field(api: Server) -> None:
+    """What a client does that waits for one upgrade."""
+    put_ibu(api.admin, ibu())
+    start = _version(api)
+    api.admin.merge(f"{IBU}/status", {"status": {"validNextStages": ["Prep"], "conditions": []}}).ok()
+
+    query = {"fieldSelector": "metadata.name=upgrade", "resourceVersion": start, "timeoutSeconds": 1}
+    seen = list(api.admin.watch(IBUS, **query))
+
+    assert [event["object"]["status"]["validNextStages"] for event in seen] == [["Prep"]]
+
+
+def test_connection_serves_on_after_a_watch(api: Server) -> None:
+    put_ibu(api.admin, ibu())
+    for _ in range(2):
+        assert events(api.admin.watch(IBUS, timeoutSeconds=1)) == [("ADDED", "upgrade")]
+        assert api.admin.get(IBU).status == 200
 
 
 def test_watch_of_one_name(api: Server) -> None:

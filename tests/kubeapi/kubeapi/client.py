@@ -55,12 +55,18 @@ class Api:
         authorization = client.configuration.get_api_key_with_prefix("authorization")
         self._headers = {"Authorization": authorization} if authorization else {}
 
-    def with_token(self, token: str) -> Api:
-        """The same server, asked with this bearer token and no client certificate."""
+    def anonymous(self) -> Api:
+        """The same server, asked without any credential."""
         other = object.__new__(Api)
         other.url = self.url
         tls = {k: v for k, v in self._pool.connection_pool_kw.items() if k not in ("cert_file", "key_file")}
         other._pool = urllib3.PoolManager(**tls)
+        other._headers = {}
+        return other
+
+    def with_token(self, token: str) -> Api:
+        """The same server, asked with this bearer token and no client certificate."""
+        other = self.anonymous()
         other._headers = {"Authorization": f"Bearer {token}"}
         return other
 

@@ -336,7 +336,7 @@ class Standin:
             wrong = SimpleNamespace(name=self.name, troubles=self._troubles, verbs=lambda: verbs, world=world)
             effects.at_pivot(wrong)  # type: ignore[arg-type]
         tables = {res.table for res in self._registry} - {CRD_TABLE, IBU}
-        return [(table, record.parse()) for table in sorted(tables) for record in store.list(table)]
+        return [(table, record.parse()) for table in sorted(tables) for record in store.records(table)]
 
     def _listen(self) -> None:
         """Tell the agent of every change that it reacts to, over outages and pivots."""

@@ -243,6 +243,8 @@ async def _write(
 ) -> web.Response:
     body = await _body(request)
     dry_run = _dry_run(request, verb)
+    if verb == "deletecollection":
+        return _delete_collection(ep, request, user, res, target, dry_run)
     text = (await request.read()).decode(errors="replace") if verb == "patch" else ""
     notes = Notes(request.query.get("fieldValidation", ""), text)
     before = ep.store.get(res.table, (target.namespace, target.name))
@@ -264,7 +266,7 @@ async def _write(
         )
     elif verb == "patch":
         record = _patch(ep, request, res, target, body, dry_run, notes)
-    elif verb == "delete":
+    elif verb == "delete" and not target.sub:
         record = ep.verbs.delete(res, target.namespace, target.name, body, dry_run)
     else:
         raise errors.not_allowed(res.group, res.plural)
@@ -273,6 +275,20 @@ async def _write(
     if verb == "delete" and not ep.store.get(res.table, (target.namespace, target.name)) and not dry_run:
         return _json(ep, _deleted(res, record))
     return _json(ep, record.raw, code, notes.headers())
+
+
+def _delete_collection(
+    ep: Endpoint, request: web.BaseRequest, user: User, res: Resource, target: Target, dry_run: bool
+) -> web.Response:
+    """Delete what the selectors choose, and answer with the list of it."""
+    query = request.query
+    fields = field_selector(query.get("fieldSelector", ""), res.table)
+    matches = both(label_selector(query.get("labelSelector", "")), fields)
+    chosen = [r for r in list(ep.store.records(res.table, target.namespace)) if matches is None or matches(r)]
+    gone = [ep.verbs.delete(res, r.namespace, r.name, {}, dry_run).parse() for r in chosen]
+    _log(ep, request, user.name, "deletecollection", None, 200, None, bool(gone) and res.table == IBU and not dry_run)
+    meta = {"resourceVersion": str(ep.store.rv)}
+    return _json(ep, {"kind": f"{res.kind}List", "apiVersion": res.api_version, "metadata": meta, "items": gone})
 
 
 def _dry_run(request: web.BaseRequest, verb: str) -> bool:
