@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+
 from kubeapi import Api, Reply
 
 Document = dict[str, Any]
@@ -19,7 +20,11 @@ IBUS = f"/apis/{API_VERSION}/imagebasedupgrades"
 IBU = f"{IBUS}/upgrade"
 MAPS = "/api/v1/namespaces/default/configmaps"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-SEED: Document = {"version": "4.17.3", "image": "registry.example.com/seed:4.17.3", "pullSecretRef": {"name": "seed-pull"}}
+SEED: Document = {
+    "version": "4.17.3",
+    "image": "registry.example.com/seed:4.17.3",
+    "pullSecretRef": {"name": "seed-pull"},
+}
 
 
 def ibu(stage: str | None = "Idle", **spec: Any) -> Document:
@@ -59,7 +64,9 @@ def config_maps(api: Api, labels: Sequence[dict[str, str]]) -> str:
     run = f"run-{uuid.uuid4().hex[:12]}"
     for index, own in enumerate(labels):
         meta = {"name": f"{run}-{index}", "labels": {"run": run, **own}}
-        api.create(MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"index": str(index)}}).ok()
+        api.create(
+            MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"index": str(index)}}
+        ).ok()
     return run
 
 

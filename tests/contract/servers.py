@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from fleetsim.testing import Fleet
 from kubeapi import Api, KubeApi, NoBinaries
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from contract.helpers import IBU, IBUS, REVIEWS, Document, ibu, parametrize_cases, put_ibu, refused
 from contract.servers import Server
 from kubeapi import Api

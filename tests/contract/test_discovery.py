@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from contract.helpers import IBU, IBUS, refused
 from contract.servers import Server
 

@@ -8,7 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contract.helpers import BUSY, IBU, IDLE, MAPS, SEED, causes, config_maps, ibu, parametrize_cases, put_ibu, refused, status
+
+from contract.helpers import (
+    BUSY,
+    IBU,
+    IDLE,
+    MAPS,
+    SEED,
+    causes,
+    config_maps,
+    ibu,
+    parametrize_cases,
+    put_ibu,
+    refused,
+    status,
+)
 from contract.servers import Server
 
 
@@ -98,9 +112,7 @@ def test_built_in_kind_takes_a_strategic_patch_too(api: Server) -> None:
     run = config_maps(api.admin, [{"color": "red"}])
     change = {"metadata": {"labels": {"color": None, "size": "big"}}, "data": {"more": "1"}}
 
-    reply = api.admin.request(
-        "PATCH", f"{MAPS}/{run}-0", change, content_type="application/strategic-merge-patch+json"
-    )
+    reply = api.admin.request("PATCH", f"{MAPS}/{run}-0", change, content_type="application/strategic-merge-patch+json")
 
     assert reply.ok()["metadata"]["labels"] == {"run": run, "size": "big"}
     assert reply.ok()["data"] == {"index": "0", "more": "1"}
@@ -227,9 +239,9 @@ def test_status_is_checked_against_the_schema(api: Server) -> None:
 
     found = causes(api.admin.merge(f"{IBU}/status", {"status": {"conditions": [{"type": "Idle", "status": "Yes"}]}}))
 
-    assert {("FieldValueRequired", f"status.conditions[0].{key}") for key in ("message", "reason", "lastTransitionTime")} <= {
-        (reason, field) for reason, field, _ in found
-    }
+    assert {
+        ("FieldValueRequired", f"status.conditions[0].{key}") for key in ("message", "reason", "lastTransitionTime")
+    } <= {(reason, field) for reason, field, _ in found}
     assert ("FieldValueNotSupported", "status.conditions[0].status") in {(reason, field) for reason, field, _ in found}
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import urllib3
+
 from contract.helpers import IBU, IBUS, MAPS, config_maps, events, ibu, put_ibu
 from contract.servers import Server
 

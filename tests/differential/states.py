@@ -81,10 +81,16 @@ REACHABLE = (
     State("prep-completed", "Prep", ("Idle", "Upgrade"), (*_BUSY, *_PREPARED)),
     State("prep-refused", "Prep", ("Idle",), (*_BUSY, ("PrepInProgress", False, "InvalidTransition"))),
     State("upgrade-requested", "Upgrade", ("Idle", "Upgrade"), (*_BUSY, *_PREPARED)),
-    State("upgrade-blocked", "Upgrade", ("Idle", "Upgrade"), (*_BUSY, *_PREPARED, ("UpgradeInProgress", False, "Blocked"))),
-    State("upgrade-before-pivot", "Upgrade", ("Idle",), (*_BUSY, *_PREPARED, ("UpgradeInProgress", True, "InProgress"))),
+    State(
+        "upgrade-blocked", "Upgrade", ("Idle", "Upgrade"), (*_BUSY, *_PREPARED, ("UpgradeInProgress", False, "Blocked"))
+    ),
+    State(
+        "upgrade-before-pivot", "Upgrade", ("Idle",), (*_BUSY, *_PREPARED, ("UpgradeInProgress", True, "InProgress"))
+    ),
     State("upgrade-failed-before-pivot", "Upgrade", ("Idle",), (*_BUSY, *_FAILED)),
-    State("upgrade-after-pivot", "Upgrade", ("Rollback",), (*_BUSY, *_PREPARED, ("UpgradeInProgress", True, "InProgress"))),
+    State(
+        "upgrade-after-pivot", "Upgrade", ("Rollback",), (*_BUSY, *_PREPARED, ("UpgradeInProgress", True, "InProgress"))
+    ),
     State("upgrade-failed-after-pivot", "Upgrade", ("Rollback",), (*_BUSY, *_FAILED)),
     State("rolled-back-automatically", "Upgrade", ("Idle",), (*_BUSY, *_FAILED)),
     State("upgrade-completed", "Upgrade", ("Idle", "Rollback"), (*_BUSY, *_UPGRADED)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from differential.conftest import OWN_GROUP, UPSTREAM_GROUP, Twin
 from kubeapi import KubeApi
 from kubeapi.server import CRDS, load_documents

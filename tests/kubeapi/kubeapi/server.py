@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Self
@@ -200,7 +201,7 @@ class KubeApi:
             applied = {"fieldManager": "kubeapi", "force": "true"}
             self.admin.request("PATCH", path, crd, content_type="application/apply-patch+yaml", query=applied).ok()
         for crd in wanted:
-            wait_until(lambda crd=crd: self._serves(crd), f"{crd['metadata']['name']} is served")
+            wait_until(partial(self._serves, crd), f"{crd['metadata']['name']} is served")
 
     def delete_crd(self, name: str) -> None:
         """Remove a definition with all its objects and wait until it is gone."""

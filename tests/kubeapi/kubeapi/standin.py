@@ -24,11 +24,13 @@ from typing import Any, Self, TypeVar
 
 import urllib3
 import yaml
+
 from fleetsim import effects, ibu
 from fleetsim.access import goal_variables
 from fleetsim.clock import SimClock
 from fleetsim.machine import Machine
 from fleetsim.populate import Populator
+from fleetsim.ports import Api as AgentApi
 from fleetsim.ports import Durations, Stateroot
 from fleetsim.resources import CRDS as CRD_TABLE
 from fleetsim.resources import IBU, Registry, load_registries
@@ -285,7 +287,7 @@ class Standin:
         self._born.discard(osname)
         await asyncio.to_thread(self.server.forget, osname)
 
-    async def moment(self, name: str, api: HttpApi) -> None:
+    async def moment(self, name: str, api: AgentApi) -> None:
         """Nothing happens around this agent."""
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -331,7 +333,7 @@ class Standin:
             refs += [("extra", r["namespace"], r["name"]) for r in self.goal.extra_manifests]
             populator.inputs(store, self.goal.pull_secret, refs)
         else:
-            verbs = Verbs(store, self._registry, clock, self._rng)  # type: ignore[arg-type]
+            verbs = Verbs(store, self._registry, clock, self._rng)
             world = SimpleNamespace(registry=self._registry)
             wrong = SimpleNamespace(name=self.name, troubles=self._troubles, verbs=lambda: verbs, world=world)
             effects.at_pivot(wrong)  # type: ignore[arg-type]

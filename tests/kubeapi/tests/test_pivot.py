@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import urllib3
 from contract.helpers import IBU, IBUS, ibu, put_ibu
+
 from kubeapi import KubeApi
 from kubeapi.binary import HERE
 from kubeapi.server import wait_until

@@ -13,6 +13,7 @@ import pytest
 import urllib3
 import yaml
 from contract.helpers import IBU, Document
+
 from kubeapi import Binaries
 from kubeapi.standin import Standin
 
