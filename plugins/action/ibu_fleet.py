@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Drives all clusters of the batch through a list of actions; the documentation is in plugins/modules/ibu_fleet.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import threading
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
+from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
+    GOAL_OPTIONS,
+    count_of,
+    seconds_of,
+    timeouts_of,
+)
+from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Goal, InvalidOption, Outcome
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host, StopOnSignal
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
+
+# A connection for requests and one for the watch, and what the interpreter itself holds open.
+_FILES_PER_CLUSTER = 2
+_FILES_BESIDE = 200
+
+
+class ActionModule(FleetAction):
+    """One task for the whole batch. It fails only for bad options; a cluster's failure stands in its outcome."""
+
+    OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
+        "actions": {"type": "list", "elements": "str", "required": True},
+        "stop_after": {"type": "str"},
+        **GOAL_OPTIONS,
+        "outcome_file": {"type": "path"},
+        "concurrency": {"type": "int", "default": 0},
+        "max_failures": {"type": "int"},
+        "timeouts": {"type": "dict", "default": {}},
+        "contact_timeout": {"type": "float", "default": 60},
+        "settle_timeout": {"type": "float", "default": 180},
+        "verify_timeout": {"type": "float", "default": 600},
+        "soak": {"type": "float", "default": 0},
+        "accept_validation_warnings": {"type": "bool", "default": True},
+        "rollback_after_expiration": {"type": "bool", "default": False},
+        "progress_interval": {"type": "float", "default": 5},
+    }
+
+    def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Drive the batch and return the outcomes."""
+        actions = parse_actions(options["actions"], options["stop_after"])
+        limits = _limits(options)
+        count_of("max_failures", options["max_failures"])
+        hosts = self.hosts(task_vars)
+        width = min(count_of("concurrency", options["concurrency"]) or len(hosts), len(hosts))
+        _allow_open_files(width)
+        goals = {
+            host.name: host.goals(
+                actions,
+                options,
+                rollback_after_expiration=options["rollback_after_expiration"],
+                accept_warnings=options["accept_validation_warnings"],
+            )
+            for host in hosts
+        }
+        stop = threading.Event()
+        clock = Clock()
+        record = _open_record(options["outcome_file"] or default_outcome_file(), hosts, clock, self.check_mode)
+        factory = _DriveFactory(limits, clock, stop, record, self.check_mode)
+        fleet = Fleet(
+            {host.name: factory.maker(host, goals[host.name]) for host in hosts},
+            record=record,
+            clock=clock,
+            stop=stop,
+            show=self.show,
+            concurrency=options["concurrency"],
+            max_failures=options["max_failures"],
+            interval=seconds_of("progress_interval", options["progress_interval"]),
+        )
+        with StopOnSignal(stop) as signals:
+            outcomes = fleet.run()
+            if stop.is_set():
+                # Whoever asked for the stop is gone or going: the file is complete, and nobody listens any more.
+                os._exit(128 + signals.number)
+        return _result(outcomes, record.path)
+
+
+class _DriveFactory:
+    """Makes the drive of one cluster in the thread that runs it; what all drives of a batch share."""
+
+    def __init__(self, limits: Limits, clock: Clock, stop: threading.Event, record: Record, check: bool) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._stop = stop
+        self._record = record
+        self._check = check
+
+    def maker(self, host: Host, goals: list[Goal]) -> t.Callable[[t.Callable[[], None], t.Callable[[], None]], Drive]:
+        # Credentials are loaded here, in one thread and before the first write anywhere.
+        session = host.open()
+        import_hold = HubImport(host.open_hub, host.managed_cluster) if host.has_hub else None
+        expect_away = self._record.expects_away(host.name)
+
+        def make(notify: t.Callable[[], None], commit: t.Callable[[], None]) -> Drive:
+            return Drive(
+                host.name,
+                Cluster(session),
+                goals,
+                limits=self._limits,
+                clock=self._clock,
+                stop=self._stop,
+                notify=notify,
+                commit=commit,
+                import_hold=import_hold,
+                expect_away=expect_away,
+                check=self._check,
+            )
+
+        return make
+
+
+def _limits(options: t.Mapping[str, t.Any]) -> Limits:
+    return Limits(
+        timeouts=timeouts_of("timeouts", options["timeouts"]),
+        contact=seconds_of("contact_timeout", options["contact_timeout"]),
+        settle=seconds_of("settle_timeout", options["settle_timeout"]),
+        verify=seconds_of("verify_timeout", options["verify_timeout"]),
+        soak=seconds_of("soak", options["soak"]),
+    )
+
+
+def _open_record(path: str, hosts: t.Iterable[Host], clock: Clock, check: bool) -> Record:
+    """The rollout's outcome file, with every host of the batch in it; written once to prove that it can be."""
+    record = Record.load(path, writable=not check)
+    record.begin(run_id(), (host.name for host in hosts), clock.now().isoformat(timespec="seconds"))
+    try:
+        record.save()
+    except OSError as error:
+        raise InvalidOption("outcome_file", path, f"it cannot be written: {error.strerror}") from error
+    return record
+
+
+def _allow_open_files(width: int) -> None:
+    """Raise this process's limit of open files as far as the batch needs. Raises InvalidOption where it may not."""
+    needed = width * _FILES_PER_CLUSTER + _FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise InvalidOption(
+                "concurrency",
+                width,
+                f"it needs {needed} open files, {hard} are allowed; lower it, or raise `ulimit -n`",
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _result(outcomes: t.Mapping[str, Outcome], outcome_file: str) -> dict[str, t.Any]:
+    return {
+        "changed": any(outcome.changed for outcome in outcomes.values()),
+        "outcomes": {name: {**dataclasses.asdict(o), "result": str(o.result)} for name, o in outcomes.items()},
+        "failed_clusters": {name: _verdict(outcome) for name, outcome in outcomes.items() if outcome.result.is_failure},
+        "outcome_file": outcome_file,
+    }
+
+
+def _verdict(outcome: Outcome) -> str:
+    """The message with which the verdict task fails this host."""
+    stage = outcome.stage or outcome.action or "first contact"
+    step = f" → {outcome.next_step}" if outcome.next_step else ""
+    return f"{outcome.name} {outcome.result.replace('_', ' ')} in stage {stage}: {outcome.message}{step}"

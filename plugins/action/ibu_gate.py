@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""Opens a batch, or stops the rollout; the documentation is in plugins/modules/ibu_gate.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
+
+
+class ActionModule(FleetAction):
+    """Fails, before anything of the batch is touched, once the fleet's failure budget is exceeded."""
+
+    OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
+        "outcome_file": {"type": "path"},
+        "budget": {"type": "str", "default": "5%"},
+        "fleet": {"type": "list", "elements": "str"},
+    }
+
+    def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Judge what has failed so far, then enter the batch into the outcome file."""
+        budget = _budget.parse_budget("budget", options["budget"])
+        fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
+        batch = [str(name) for name in task_vars["ansible_play_batch"]]
+        record = Record.load(options["outcome_file"] or default_outcome_file(), writable=not self.check_mode)
+        record.begin(run_id(), fleet, Clock().now().isoformat(timespec="seconds"))
+        begun = [name for names in record.batches for name in names]
+        failed = _budget.failures(record.clusters, begun)
+        if budget.is_exceeded(len(failed), len(fleet)):
+            reason = (
+                f"the fleet's failure budget is spent: {len(failed)} of {len(fleet)} clusters failed, "
+                f"the limit is {budget}"
+            )
+            for line in recap(record, fleet, stopped=reason):
+                self.show(line)
+            raise IbuError(f"{reason}; this batch and all after it were not started")
+        record.begin_batch(batch)
+        record.save()
+        return {
+            "changed": False,
+            "batch": len(record.batches),
+            "failed_clusters": failed,
+            "outcome_file": record.path,
+        }

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""Checks a whole fleet without changing anything; the documentation is in plugins/modules/ibu_preflight.py."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import threading
+import time
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
+from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
+from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
+    GOAL_OPTIONS,
+    seconds_of,
+    timeouts_of,
+)
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
+from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
+    Finding,
+    Policy,
+    Severity,
+    option_findings,
+    shared_servers,
+    survey_findings,
+)
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preflight_lines
+from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import survey
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Action,
+    Goal,
+    IbuError,
+    InvalidOption,
+    Unanswered,
+)
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
+
+_THREADS = 100
+
+
+class ActionModule(FleetAction):
+    """All clusters, all problems, one list; nothing is changed anywhere."""
+
+    OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
+        "actions": {"type": "list", "elements": "str", "required": True},
+        "stop_after": {"type": "str"},
+        **GOAL_OPTIONS,
+        "accept_token": {"type": "bool", "default": False},
+        "rollback_after_expiration": {"type": "bool", "default": False},
+        "accept_validation_warnings": {"type": "bool", "default": True},
+        "timeouts": {"type": "dict", "default": {}},
+        "contact_timeout": {"type": "float", "default": 30},
+        "serial": {"type": "raw"},
+        "max_fail_percentage": {"type": "raw"},
+        "budget": {"type": "raw"},
+        "outcome_file": {"type": "path"},
+        "report_file": {"type": "path"},
+        "on_blocked": {"type": "str", "choices": ["fail", "exclude"], "default": "fail"},
+    }
+
+    def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Survey every host of the batch and say what speaks against the actions."""
+        began = time.monotonic()
+        actions = parse_actions(options["actions"], options["stop_after"])
+        _check_rollout(options)
+        policy = Policy(options["accept_token"], timeouts_of("timeouts", options["timeouts"]))
+        checker = _Checker(actions, options, policy)
+        hosts = self.hosts(task_vars)
+        findings = checker.check(hosts)
+        names = [host.name for host in hosts]
+        lines = preflight_lines(names, findings, checker.target, time.monotonic() - began)
+        lines += ["", *_closing_lines(options["report_file"], names, findings, self.check_mode)]
+        for line in lines:
+            self.show(line)
+        blocked = _blocked(findings)
+        if blocked and options["on_blocked"] == "fail":
+            raise IbuError(
+                f"{len(blocked)} of {len(names)} clusters are not ready for {', '.join(actions)}; nothing was changed. "
+                "Mend what is listed above, leave them out with --limit, or go on without them "
+                "(ibu_on_blocked=exclude)"
+            )
+        return {
+            "changed": False,
+            "findings": [dataclasses.asdict(f) | {"severity": f.severity.value} for f in findings],
+            "ready": [name for name in names if name not in blocked],
+            "failed_clusters": blocked,
+        }
+
+
+class _Checker:
+    """Surveys hosts in parallel; each costs its own patience, not the others'."""
+
+    def __init__(self, actions: t.Sequence[Action], options: t.Mapping[str, t.Any], policy: Policy) -> None:
+        self._actions = actions
+        self._options = options
+        self._policy = policy
+        self._patience = seconds_of("contact_timeout", options["contact_timeout"])
+        self._record = Record.load(options["outcome_file"], writable=False) if options["outcome_file"] else None
+        self._versions: set[str] = set()
+        self._clock = Clock()
+        self._stop = threading.Event()
+
+    @property
+    def target(self) -> str:
+        """The seeds' versions, for the headline."""
+        return ", ".join(sorted(self._versions))
+
+    def check(self, hosts: t.Sequence[Host]) -> list[Finding]:
+        """All findings about all hosts."""
+        findings: list[Finding] = []
+        jobs: list[tuple[Host, Session, list[Goal]]] = []
+        for host in hosts:
+            try:
+                goals = self._goals(host)
+                jobs.append((host, host.open(), goals))
+                findings.extend(option_findings(host.name, goals, self._policy))
+            except InvalidOption as error:
+                findings.append(_blocked_by_option(host.name, error))
+        findings.extend(shared_servers({host.name: session.url for host, session, _goals in jobs}))
+        unusable = set(_blocked(findings))
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            for found in pool.map(self._survey, [job for job in jobs if job[0].name not in unusable]):
+                findings.extend(found)
+        return findings
+
+    def _goals(self, host: Host) -> list[Goal]:
+        goals = host.goals(
+            self._actions,
+            self._options,
+            rollback_after_expiration=self._options["rollback_after_expiration"],
+            accept_warnings=self._options["accept_validation_warnings"],
+        )
+        self._versions.update(goal.seed.version for goal in goals if goal.seed)
+        return goals
+
+    def _survey(self, job: tuple[Host, Session, list[Goal]]) -> list[Finding]:
+        host, session, goals = job
+        try:
+            observed = first_contact(Cluster(session).read, self._patience, self._clock, self._stop)
+            found = survey(
+                host.name, session, observed, goals, host.open_hub if host.has_hub else None, host.managed_cluster
+            )
+            return survey_findings(found, goals, self._policy)
+        except NoContact as error:
+            return [self._silence(host.name, error)]
+        except Unanswered as error:
+            return [
+                Finding(Severity.NO_ANSWER, host.name, "contact", str(error), "look at the cluster, then run again")
+            ]
+        finally:
+            session.close()
+
+    def _silence(self, name: str, error: NoContact) -> Finding:
+        if self._record is not None and self._record.expects_away(name):
+            cause = "it does not answer, but an earlier run left it in the middle of its reboot"
+            return Finding(Severity.WARNED, name, "contact", cause, "nothing: this run waits for it")
+        return Finding(Severity.NO_ANSWER, name, "contact", str(error), error.next_step)
+
+
+def _blocked_by_option(name: str, error: InvalidOption) -> Finding:
+    return Finding(Severity.BLOCKED, name, "options", f"{error.option}: {error.value!r} is not valid", error.remedy)
+
+
+def _blocked(findings: t.Iterable[Finding]) -> dict[str, str]:
+    """The clusters that cannot be used, with all that speaks against each."""
+    causes: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.severity is not Severity.WARNED:
+            causes.setdefault(finding.cluster, []).append(f"{finding.cause} → {finding.remedy}")
+    return {name: "; ".join(texts) for name, texts in causes.items()}
+
+
+def _check_rollout(options: t.Mapping[str, t.Any]) -> None:
+    """Batch sizes and budgets are checked here, because Ansible would take some nonsense without a word."""
+    if options["serial"] is not None:
+        _budget.check_batches("serial (ibu_serial)", options["serial"])
+    if options["max_fail_percentage"] is not None:
+        _budget.check_percentage("max_fail_percentage (ibu_max_fail_percentage)", options["max_fail_percentage"])
+    if options["budget"] is not None:
+        _budget.parse_budget("budget (ibu_budget)", options["budget"])
+
+
+def _closing_lines(path: str | None, names: list[str], findings: list[Finding], check: bool) -> list[str]:
+    if not path or check:
+        return ["Nothing was changed."]
+    document = {
+        "clusters": names,
+        "findings": [dataclasses.asdict(finding) | {"severity": finding.severity.value} for finding in findings],
+    }
+    try:
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(document, stream, indent=1)
+    except OSError as error:
+        raise InvalidOption("report_file", path, f"it cannot be written: {error.strerror}") from error
+    return [f"Nothing was changed. Report: {path}"]

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""Says how a batch and the rollout went; the documentation is in plugins/modules/ibu_report.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
+
+
+class ActionModule(FleetAction):
+    """Prints; decides nothing. The verdict after it does what this has announced."""
+
+    OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
+        "outcome_file": {"type": "path"},
+        "budget": {"type": "str", "default": "5%"},
+        "max_fail_percentage": {"type": "float", "default": 0},
+        "fleet": {"type": "list", "elements": "str"},
+        "whole": {"type": "bool", "default": False},
+    }
+
+    def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Print the budget line of a batch, and the whole recap where the rollout ends here."""
+        path = options["outcome_file"] or default_outcome_file()
+        record = Record.load(path, writable=not self.check_mode)
+        if not record.clusters:
+            raise InvalidOption("outcome_file", path, "there is no such outcome file; name the one of the rollout")
+        if options["whole"]:
+            fleet = list(record.clusters)
+            lines = recap(record, fleet, stopped=None)
+        else:
+            fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
+            lines = _batch_lines(record, fleet, options)
+        for line in lines:
+            self.show(line)
+        return {"changed": False, "lines": lines, "outcome_file": path}
+
+
+def _batch_lines(record: Record, fleet: list[str], options: t.Mapping[str, t.Any]) -> list[str]:
+    budget = _budget.parse_budget("budget", options["budget"])
+    percentage = _budget.check_percentage("max_fail_percentage", options["max_fail_percentage"])
+    outcomes = record.clusters
+    begun = [name for names in record.batches for name in names]
+    failed = _budget.failures(outcomes, begun)
+    batch = record.batches[-1] if record.batches else fleet
+    failed_here = len([name for name in batch if name in failed])
+    waiting = len(set(fleet) - set(begun))
+    stopped = None
+    if waiting and _budget.stops_play(failed_here, len(batch), percentage):
+        stopped = (
+            f"the batch's failure budget stopped the rollout: {failed_here} of {len(batch)} failed, "
+            f"the limit is {percentage:g} %"
+        )
+    if stopped or not waiting:
+        return recap(record, fleet, stopped=stopped)
+    return [
+        f"BUDGET  {len(failed)} of {len(fleet)} failed so far (limit {budget}, "
+        f"{int(budget.clusters(len(fleet)))} clusters); {waiting} clusters to go"
+    ]

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""One single-node cluster through its API: read, patch and watch its ImageBasedUpgrade, read its health."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import observe
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Observed, Unanswered
+from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
+
+if t.TYPE_CHECKING:
+    import datetime
+
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
+
+IBU_COLLECTION = "/apis/lca.openshift.io/v1/imagebasedupgrades"
+IBU_NAME = "upgrade"
+IBU_PATH = f"{IBU_COLLECTION}/{IBU_NAME}"
+VERSION_PATH = "/apis/config.openshift.io/v1/clusterversions/version"
+
+
+class Cluster:
+    """The calls that the drive of one cluster needs. Raises Unanswered, NotThere and Refused."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._version: str | None = None
+        self._uid: str | None = None
+        self._now: datetime.datetime | None = None
+
+    def read(self) -> Observed:
+        """A fresh read. A missing ImageBasedUpgrade raises NotThere."""
+        try:
+            reply = self._session.get(IBU_PATH)
+            self._now = reply.now
+            return self._observed(reply.document)
+        except Unanswered:
+            # Whatever was known may belong to the release of before the outage.
+            self._version = None
+            self._session.close()
+            raise
+
+    def patch(self, body: t.Mapping[str, t.Any], *, dry_run: bool = False) -> Observed:
+        """Send a merge patch to the ImageBasedUpgrade; the state right after it."""
+        query = {"dryRun": "All"} if dry_run else {}
+        reply = self._session.merge_patch(IBU_PATH, body, **query)
+        self._now = reply.now
+        return self._observed(reply.document)
+
+    def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]:
+        """Later states of the same object, until ``seconds`` are over or the server ends the watch."""
+        events = self._session.watch(
+            IBU_COLLECTION,
+            resource_version=since.resource_version or "0",
+            seconds=seconds,
+            fieldSelector=f"metadata.name={IBU_NAME}",
+        )
+        for event in events:
+            if event["type"] == "DELETED":
+                raise NotThere("the ImageBasedUpgrade was deleted")
+            yield self._observed(event["object"])
+
+    def health(self) -> Health:
+        """What decides whether an upgraded cluster may be finalized."""
+        return Health(
+            cluster_version=self._session.get(VERSION_PATH).document,
+            cluster_operators=self._session.list("/apis/config.openshift.io/v1/clusteroperators"),
+            nodes=self._session.list("/api/v1/nodes"),
+            persistent_volumes=self._session.list("/api/v1/persistentvolumes"),
+            restores=self._list_if_served("/apis/velero.io/v1/namespaces/openshift-adp/restores"),
+        )
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._session.close()
+
+    def _list_if_served(self, path: str) -> list[dict[str, t.Any]]:
+        """Like list; a cluster without the API has no such objects."""
+        try:
+            return self._session.list(path)
+        except NotThere:
+            return []
+
+    def _observed(self, document: dict[str, t.Any]) -> Observed:
+        uid = (document.get("metadata") or {}).get("uid")
+        if self._version is None or uid != self._uid:
+            # A new uid means that the object was created again, possibly in the other release.
+            self._version = self._read_version()
+            self._uid = uid
+        return observe(document, self._version, self._now)
+
+    def _read_version(self) -> str | None:
+        status = self._session.get(VERSION_PATH).document.get("status") or {}
+        version = (status.get("desired") or {}).get("version")
+        return str(version) if version else None

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""The first contact with a cluster, and how to keep asking one that is silent. The clock is injected."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import threading
+import time
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    IbuError,
+    NotThere,
+    Observed,
+    Refused,
+    Unanswered,
+)
+
+_PAUSE_LEAST = 0.25
+_PAUSE_MOST = 10.0
+_PAUSE_SHARE = 0.1
+
+
+class Clock:
+    """Real time. Tests inject their own."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return time.monotonic()
+
+    def now(self) -> datetime.datetime:
+        """The controller's time of day, UTC."""
+        return datetime.datetime.now(datetime.timezone.utc)
+
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        """Sleep, but not past a request to stop."""
+        stop.wait(seconds)
+
+
+class NoContact(IbuError):
+    """The cluster could not be read at all; ``next_step`` says what to check."""
+
+    def __init__(self, message: str, next_step: str) -> None:
+        super().__init__(message)
+        self.next_step = next_step
+
+
+def away_pause(waited: float) -> float:
+    """Seconds to the next attempt: longer the longer it has been silent, so that its return is seen a tenth late at most."""
+    return min(max(waited * _PAUSE_SHARE, _PAUSE_LEAST), _PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def first_contact(
+    read: t.Callable[[], Observed],
+    patience: float,
+    clock: Clock,
+    stop: threading.Event | None = None,
+    *,
+    expect_away: bool = False,
+    away: t.Callable[[Unanswered], None] = lambda _error: None,
+) -> Observed:
+    """The first read, tried for ``patience`` seconds. Raises NoContact.
+
+    What is normal during a reboot is a failure here, at once where waiting cannot mend it. ``expect_away``: a reboot is
+    known to be under way. ``away`` is told of every attempt that failed.
+    """
+    stop = stop or threading.Event()
+    begun = clock.monotonic()
+    while True:
+        try:
+            return read()
+        except Unanswered as error:
+            away(error)
+            waited = clock.monotonic() - begun
+            if stop.is_set() or waited >= patience or (_is_hopeless(error) and not expect_away):
+                raise NoContact(*_no_contact(error, waited)) from error
+            clock.wait(stop, away_pause(waited))
+        except Refused as refusal:
+            raise NoContact(*_no_contact(refusal, 0)) from refusal
+
+
+def _is_hopeless(error: Unanswered) -> bool:
+    """True for a refusal that waiting does not mend, outside a reboot."""
+    return error.status in (401, 403) or error.kind == "tls"
+
+
+def _no_contact(error: Exception, waited: float) -> tuple[str, str]:
+    """What to say, and what to check, where the first contact failed."""
+    if isinstance(error, NotThere):
+        return (
+            f"it has no ImageBasedUpgrade: {error}",
+            "install the Lifecycle Agent on the cluster, or wait until it has started",
+        )
+    kind = error.kind if isinstance(error, Unanswered) else "http"
+    status = error.status if isinstance(error, Unanswered) else None
+    lasting = f" for {waited:.0f} s" if waited >= 1 else ""
+    if status == 401:
+        return str(
+            error
+        ), "renew the credential in ibu_kubeconfig (or ibu_api_key): it is expired or of another cluster"
+    if status == 403:
+        return str(error), "give this identity the rights that docs/rbac lists, or use the admin client certificate"
+    if kind == "tls":
+        return str(error), "give the cluster's own CA: certificate-authority-data in ibu_kubeconfig, or ibu_ca_cert"
+    return f"{error}{lasting}", "check the cluster's power, network and API address, then run again"

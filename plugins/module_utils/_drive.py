@@ -1,0 +1,496 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""One cluster to one goal after the other: read, decide, act, wait. The clock and the cluster are injected."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Action,
+    Done,
+    Fail,
+    Goal,
+    IbuError,
+    Observed,
+    Outcome,
+    Patch,
+    Refused,
+    Result,
+    State,
+    Unanswered,
+    Wait,
+)
+from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import problems
+
+if t.TYPE_CHECKING:
+    import datetime
+    import threading
+
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
+
+DEFAULT_TIMEOUTS: t.Mapping[Action, float] = {
+    Action.PREP: 3600,
+    # Backups, the watchdog's 30 minutes and the way back: a shorter deadline would call a timeout what the
+    # Lifecycle Agent later reports as rolled back.
+    Action.UPGRADE: 5400,
+    Action.FINALIZE_UPGRADE: 2400,
+    Action.ROLLBACK: 1800,
+    Action.FINALIZE_ROLLBACK: 2400,
+    Action.ABORT: 2400,
+}
+
+_WATCH_SECONDS = 120
+_WATCH_SECONDS_AROUND_REBOOT = 60
+_VERIFY_PAUSE = 10.0
+
+
+class ClusterLike(t.Protocol):
+    """What a drive needs of a cluster; ``_cluster.Cluster`` is the real one."""
+
+    def read(self) -> Observed: ...
+
+    def patch(self, body: t.Mapping[str, t.Any], *, dry_run: bool = False) -> Observed: ...
+
+    def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]: ...
+
+    def health(self) -> Health: ...
+
+    def close(self) -> None: ...
+
+
+class ImportHold(t.Protocol):
+    """The hub's auto-import of this cluster, held while its node reboots into another release."""
+
+    def hold(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to be patient, in seconds."""
+
+    timeouts: t.Mapping[Action, float] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
+    contact: float = 60.0
+    settle: float = 180.0
+    denied: float = 300.0
+    verify: float = 600.0
+    soak: float = 0.0
+
+    def timeout(self, action: Action) -> float:
+        """The deadline of one action."""
+        return self.timeouts.get(action, DEFAULT_TIMEOUTS[action])
+
+
+@dataclass
+class View:
+    """What is known of one drive at this moment, for whoever shows progress. Written by the drive alone."""
+
+    name: str
+    action: Action | None = None
+    observed: Observed | None = None
+    away_since: float | None = None
+    away_why: str = ""
+    changed: float = 0.0
+    note: str = ""
+
+
+class _Ended(Exception):
+    """The drive is over before its last goal."""
+
+    def __init__(self, result: Result, message: str, step: str) -> None:
+        super().__init__(message)
+        self.result = result
+        self.step = step
+
+
+class Drive:
+    """Takes one cluster through its goals. ``run`` never raises for the cluster's sake; it returns the outcome.
+
+    ``check``: only look, and say in the outcome what would be done.
+    ``expect_away``: the cluster may be in the middle of its reboot, so silence at the first contact is no failure.
+    ``notify`` is called after every change of ``view``; ``commit`` before a node is sent into its reboot, and returns
+    once the outcome file says so: whoever runs next then knows why the cluster is silent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cluster: ClusterLike,
+        goals: t.Sequence[Goal],
+        *,
+        limits: Limits,
+        clock: Clock,
+        stop: threading.Event,
+        notify: t.Callable[[], None] = lambda: None,
+        commit: t.Callable[[], None] = lambda: None,
+        import_hold: ImportHold | None = None,
+        expect_away: bool = False,
+        check: bool = False,
+    ) -> None:
+        self.view = View(name)
+        self.outcome = Outcome(name)
+        self._cluster = cluster
+        self._goals = goals
+        self._limits = limits
+        self._clock = clock
+        self._stop = stop
+        self._notify = notify
+        self._commit = commit
+        self._import_hold = import_hold
+        self._expect_away = expect_away
+        self._check = check
+        self._watch: t.Iterator[Observed] | None = None
+        self._deadline = float("inf")
+        self._denied_since: float | None = None
+
+    def run(self) -> Outcome:
+        """Drive to the end and say how it ended."""
+        begun = self._clock.monotonic()
+        outcome = self.outcome
+        outcome.result, outcome.started = Result.IN_FLIGHT, self._clock.now().isoformat(timespec="seconds")
+        try:
+            outcome.result = self._run()
+        except _Ended as ended:
+            outcome.result, outcome.message = ended.result, str(ended)
+            outcome.next_step = ended.step.format(cluster=self.view.name)
+        finally:
+            self._cluster.close()
+        outcome.ended = self._clock.now().isoformat(timespec="seconds")
+        outcome.seconds = round(self._clock.monotonic() - begun, 3)
+        self._notify()
+        return outcome
+
+    def _run(self) -> Result:
+        observed = self._first_contact()
+        self.outcome.version_before = observed.version
+        index = resume(observed, self._goals)
+        self.outcome.completed = [str(goal.action) for goal in self._goals[:index]]
+        if index == len(self._goals) or self._check:
+            return self._preview(observed, self._goals[min(index, len(self._goals) - 1)])
+        result = Result.DONE
+        for goal in self._goals[index:]:
+            observed, done = self._reach(goal, observed)
+            result = Result.SKIPPED if done.skipped else Result.DONE
+            self.outcome.message = done.note
+            if not done.skipped:
+                self.outcome.completed.append(str(goal.action))
+        return result
+
+    def _preview(self, observed: Observed, goal: Goal) -> Result:
+        """Where nothing is to be done: say what the state means for the goal."""
+        decision = decide(observed, goal)
+        self.outcome.action = str(goal.action)
+        if isinstance(decision, Fail):
+            raise _Ended(decision.result, decision.message, decision.next_step)
+        if isinstance(decision, Patch):
+            self.outcome.changed = True
+            self.outcome.message = f"would go to {decision.stage}"
+        elif isinstance(decision, Wait):
+            self.outcome.message = f"would wait: {decision.why}"
+        else:
+            self.outcome.message = decision.note
+        return Result.SKIPPED if isinstance(decision, Done) and decision.skipped else Result.DONE
+
+    # --- one goal -------------------------------------------------------------------------------------------------
+
+    def _reach(self, goal: Goal, observed: Observed) -> tuple[Observed, Done]:
+        """Follow one goal to its end. Raises _Ended where it cannot be reached."""
+        self._begin(goal)
+        began_at = observed.now
+        settle_until: float | None = None
+        while True:
+            self._check_stop()
+            decision = decide(observed, goal)
+            if isinstance(decision, Done):
+                self._complete(goal, observed, began_at)
+                return observed, decision
+            if isinstance(decision, Fail):
+                if settle_until is None:
+                    settle_until = self._clock.monotonic() + (self._limits.settle if decision.settle else 0)
+                if self._clock.monotonic() >= settle_until:
+                    raise _Ended(decision.result, decision.message, decision.next_step)
+                observed = self._next(settle_until - self._clock.monotonic())
+                continue
+            settle_until = None
+            if isinstance(decision, Patch):
+                began_at = observed.now
+                observed = self._apply(goal, decision, observed)
+            else:
+                observed = self._next()
+
+    def _begin(self, goal: Goal) -> None:
+        self.outcome.action = str(goal.action)
+        self._deadline = self._clock.monotonic() + self._limits.timeout(goal.action)
+        self.view.action = goal.action
+        self._show()
+
+    def _complete(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
+        self._record_duration(goal, observed, began_at)
+        if goal.action is Action.UPGRADE and observed.state is State.UPGRADE_COMPLETED:
+            self._verify(observed)
+        if goal.action in (Action.UPGRADE, Action.ABORT, Action.FINALIZE_ROLLBACK):
+            self._release_import()
+
+    def _record_duration(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
+        """The agent's own timing where its history still has it; going Idle empties the history."""
+        seconds = next((h.seconds for h in observed.history if h.stage == goal.action.stage and h.seconds), None)
+        if seconds is None and began_at and observed.now:
+            seconds = max(0.0, (observed.now - began_at).total_seconds())
+        if seconds is not None:
+            self.outcome.durations[str(goal.action)] = seconds
+
+    def _apply(self, goal: Goal, decision: Patch, observed: Observed) -> Observed:
+        """Send the one patch of a stage. A refusal is final unless the cluster has moved on in between."""
+        if decision.verify:
+            self._soak(observed)
+            self._verify(observed)
+        if goal.action is Action.UPGRADE:
+            self._hold_import()
+        if goal.action.reboots:
+            self._commit()
+        self._check_stop()
+        self.outcome.changed = True
+        try:
+            return self._seen(self._cluster.patch(decision.body))
+        except Unanswered as error:
+            # Whether the patch arrived is unknown; only the cluster can tell.
+            return self._seen(self._return_from_silence(error))
+        except Refused as refusal:
+            fresh = self._seen(self._read())
+            if decide(fresh, goal) != decision:
+                return fresh
+            allowed = ", ".join(fresh.valid_next) or "none"
+            raise _Ended(
+                Result.REFUSED,
+                f"the API refused {decision.stage}: {refusal} (it allows: {allowed})",
+                next_step(fresh.state),
+            ) from refusal
+
+    # --- verification, soak and the hub ---------------------------------------------------------------------------
+
+    def _verify(self, observed: Observed) -> None:
+        """Wait until nothing speaks against the upgraded cluster. Raises _Ended where that does not come true."""
+        until = self._clock.monotonic() + self._limits.verify
+        while True:
+            found = self._problems(observed)
+            if not found:
+                self.view.note = ""
+                return
+            if self._clock.monotonic() >= until:
+                step = "repair it and run finalize again, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
+                raise _Ended(Result.UNVERIFIED, "not fit to be finalized: " + "; ".join(found), step)
+            self.view.note = found[0]
+            self._show()
+            self._clock.wait(self._stop, _VERIFY_PAUSE)
+            self._check_stop()
+
+    def _problems(self, observed: Observed) -> list[str]:
+        try:
+            return problems(self._cluster.health(), observed.target)
+        except Unanswered as error:
+            return [f"its health cannot be read: {error}"]
+
+    def _soak(self, observed: Observed) -> None:
+        """Let the upgraded cluster prove itself; counted from when it completed, so a rerun does not start over."""
+        elapsed = (observed.now - observed.since).total_seconds() if observed.now and observed.since else 0.0
+        left = self._limits.soak - elapsed
+        if left > 0:
+            self.view.note = f"soaking for {left:.0f} s"
+            self._show()
+            self._clock.wait(self._stop, left)
+            self._deadline += left
+
+    def _hold_import(self) -> None:
+        if self._import_hold is None:
+            return
+        try:
+            self._import_hold.hold()
+        except IbuError as error:
+            raise _Ended(
+                Result.FAILED,
+                f"the hub did not take the annotation that holds its auto-import: {error}",
+                "mend the hub connection and run again; nothing was changed on the cluster",
+            ) from error
+
+    def _release_import(self) -> None:
+        if self._import_hold is None:
+            return
+        try:
+            self._import_hold.release()
+        except IbuError as error:
+            self.outcome.notes.append(f"the hub still holds its auto-import back: {error}")
+
+    # --- reading and waiting --------------------------------------------------------------------------------------
+
+    def _first_contact(self) -> Observed:
+        try:
+            return self._seen(
+                first_contact(
+                    self._cluster.read,
+                    self._limits.timeout(Action.UPGRADE) if self._expect_away else self._limits.contact,
+                    self._clock,
+                    self._stop,
+                    expect_away=self._expect_away,
+                    away=self._away,
+                )
+            )
+        except NoContact as error:
+            self._check_stop()
+            raise _Ended(Result.UNREACHABLE, str(error), error.next_step) from error
+
+    def _next(self, most: float = _WATCH_SECONDS) -> Observed:
+        """The next state worth a decision, through whatever outage lies in between."""
+        while True:
+            self._check_stop()
+            self._check_deadline()
+            try:
+                observed = self._next_of_watch(most)
+            except Unanswered as error:
+                self._watch = None
+                observed = self._return_from_silence(error)
+            if self._is_current(observed):
+                return self._seen(observed)
+
+    def _next_of_watch(self, most: float) -> Observed:
+        if self._watch is None:
+            assert self.view.observed is not None, "a drive watches only what it has read"
+            self._watch = self._cluster.changes(self.view.observed, self._watch_seconds(most))
+        observed = next(self._watch, None)
+        if observed is None:
+            # A watch that ended quietly proves nothing: read again, then watch from there.
+            self._watch = None
+            observed = self._cluster.read()
+        return observed
+
+    def _watch_seconds(self, most: float) -> int:
+        reboots = self.view.action is not None and self.view.action.reboots
+        usual = _WATCH_SECONDS_AROUND_REBOOT if reboots else _WATCH_SECONDS
+        left = min(most, self._deadline - self._clock.monotonic(), usual * random.uniform(0.8, 1.0))  # noqa: S311
+        return max(1, int(left) + 1)
+
+    def _is_current(self, observed: Observed) -> bool:
+        """False for an event of before our own patch that was still on its way."""
+        last = self.view.observed
+        if last is None or observed.uid != last.uid or observed.generation is None or last.generation is None:
+            return True
+        return observed.generation >= last.generation
+
+    def _read(self) -> Observed:
+        try:
+            return self._cluster.read()
+        except Unanswered as error:
+            return self._return_from_silence(error)
+
+    def _return_from_silence(self, error: Unanswered) -> Observed:
+        """Ask until the cluster answers again, at most until the action's deadline."""
+        since = self._clock.monotonic()
+        if error.kind not in ("expired", "conflict"):
+            self._away(error)
+            self._pause(0)
+        while True:
+            self._check_stop()
+            self._check_denied(error)
+            self._check_deadline()
+            try:
+                observed = self._cluster.read()
+            except Unanswered as again:
+                error = again
+                self._away(error)
+                self._pause(self._clock.monotonic() - since)
+            else:
+                self._denied_since = None
+                return observed
+
+    def _pause(self, waited: float) -> None:
+        self._clock.wait(self._stop, away_pause(waited))
+
+    def _check_denied(self, error: Unanswered) -> None:
+        """A server that answers, but not to this identity, will not change its mind for ever."""
+        if error.status not in (401, 403):
+            self._denied_since = None
+            return
+        now = self._clock.monotonic()
+        self._denied_since = self._denied_since or now
+        if now - self._denied_since >= self._limits.denied:
+            raise _Ended(
+                Result.FAILED,
+                f"the cluster has answered for {now - self._denied_since:.0f} s, but refuses this identity: {error}",
+                "bearer tokens and role bindings do not survive the pivot; use the admin client certificate and run again",
+            )
+
+    def _check_deadline(self) -> None:
+        if self._clock.monotonic() < self._deadline:
+            return
+        observed, action = self.view.observed, self.view.action
+        assert observed is not None and action is not None, "only an action has a deadline"
+        limit = self._limits.timeout(action)
+        if self.view.away_since is not None:
+            silent = self._clock.monotonic() - self.view.away_since
+            raise _Ended(
+                Result.TIMED_OUT,
+                f"{action} took longer than {limit:.0f} s; no answer for {silent:.0f} s: {self.view.away_why}; "
+                f"last seen {observed.state}",
+                "look at the node's console; once it answers, run again: it continues from where it is",
+            )
+        words = f' ("{observed.message}")' if observed.message else ""
+        raise _Ended(
+            Result.TIMED_OUT,
+            f"{action} took longer than {limit:.0f} s; it is {observed.state}{words}",
+            _late_step(observed),
+        )
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise _Ended(
+                Result.INTERRUPTED,
+                "this run was stopped; the cluster goes on by itself",
+                "run again: it continues from what the cluster says",
+            )
+
+    # --- keeping the view -----------------------------------------------------------------------------------------
+
+    def _seen(self, observed: Observed) -> Observed:
+        if self.view.away_since is not None:
+            gone = self._clock.monotonic() - self.view.away_since
+            self.outcome.away_seconds = round(max(self.outcome.away_seconds, gone), 3)
+        self.view.observed, self.view.away_since = observed, None
+        outcome = self.outcome
+        outcome.stage, outcome.state, outcome.version_after = observed.stage, str(observed.state), observed.version
+        outcome.rollback_until = observed.rollback_until.isoformat() if observed.rollback_until else None
+        self._show()
+        return observed
+
+    def _away(self, error: Unanswered) -> None:
+        if self.view.away_since is None:
+            self.view.away_since = self._clock.monotonic()
+        self.view.away_why = str(error)
+        self._show()
+
+    def _show(self) -> None:
+        self.view.changed = self._clock.monotonic()
+        self._notify()
+
+
+def _late_step(observed: Observed) -> str:
+    if observed.state is State.PENDING:
+        return (
+            "the Lifecycle Agent does not react: look at its pod and log in namespace openshift-lifecycle-agent, "
+            "then change the annotation lca.openshift.io/trigger-reconcile"
+        )
+    if observed.progress.health:
+        return "repair what the health checks name; the stage goes on by itself, so run again afterwards"
+    if observed.state is State.UPGRADE_POST_PIVOT:
+        return "wait for the watchdog to roll it back, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
+    return next_step(observed.state)

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""The outcome file of a rollout: what became of every cluster of the fleet, valid JSON at every moment."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Action,
+    InvalidOption,
+    Outcome,
+    Result,
+)
+
+FORMAT = 1
+
+_REBOOTING = frozenset(str(action) for action in Action if action.reboots)
+
+
+class Record:
+    """The fleet's outcomes in memory, and their file. One writer at a time."""
+
+    def __init__(self, path: str, document: dict[str, t.Any] | None = None, *, writable: bool = True) -> None:
+        self.path = path
+        self._writable = writable
+        self._document = document or {"format": FORMAT, "run": None, "started": None, "batches": [], "clusters": {}}
+
+    @classmethod
+    def load(cls, path: str, *, writable: bool = True) -> Record:
+        """The record of an earlier run, or an empty one where there is no file.
+
+        ``writable=False`` keeps all changes in memory, for check mode. Raises InvalidOption for a file that is no
+        outcome file.
+        """
+        try:
+            with open(path, encoding="utf-8") as stream:
+                document = json.load(stream)
+        except FileNotFoundError:
+            return cls(path, writable=writable)
+        except (OSError, ValueError) as error:
+            raise InvalidOption("outcome_file", path, f"it cannot be read as an outcome file: {error}") from error
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise InvalidOption("outcome_file", path, f"it is no outcome file of format {FORMAT}; name another file")
+        return cls(path, document, writable=writable)
+
+    @property
+    def clusters(self) -> dict[str, Outcome]:
+        """Outcome per cluster, in the order in which the fleet lists them."""
+        return {name: _outcome(name, entry) for name, entry in self._document["clusters"].items()}
+
+    @property
+    def started(self) -> str | None:
+        """When the rollout began, UTC."""
+        return t.cast("str | None", self._document["started"])
+
+    @property
+    def batches(self) -> list[list[str]]:
+        """The clusters of every batch that was begun, in order."""
+        return t.cast("list[list[str]]", self._document["batches"])
+
+    def begin(self, run: str, fleet: t.Iterable[str], now: str) -> None:
+        """Enter every cluster of the fleet, so that one that is never reached is listed too.
+
+        Another run than the one before begins its own count of batches and failures.
+        """
+        if self._document["run"] != run:
+            self._document.update(run=run, started=now, batches=[])
+        for name in fleet:
+            self._document["clusters"].setdefault(name, _entry(Outcome(name)))
+
+    def begin_batch(self, names: t.Sequence[str]) -> None:
+        """Note that a batch begins with these clusters."""
+        self.batches.append(list(names))
+
+    def put(self, outcome: Outcome) -> None:
+        """Enter what became of one cluster. Timings of stages that an earlier run saw are kept."""
+        entry = _entry(outcome)
+        before = self._document["clusters"].get(outcome.name) or {}
+        entry["durations"] = {**before.get("durations", {}), **entry["durations"]}
+        entry["version_before"] = before.get("version_before") or entry["version_before"]
+        self._document["clusters"][outcome.name] = entry
+
+    def expects_away(self, name: str) -> bool:
+        """True where an earlier run left this cluster in the middle of an action that reboots it."""
+        entry = self._document["clusters"].get(name) or {}
+        unfinished = entry.get("result") in (Result.IN_FLIGHT, Result.INTERRUPTED, Result.TIMED_OUT)
+        return unfinished and entry.get("action") in _REBOOTING
+
+    def save(self) -> None:
+        """Replace the file at once: a reader, or a kill at any moment, finds the old or the new one, never half."""
+        if not self._writable:
+            return
+        directory = os.path.dirname(os.path.abspath(self.path))
+        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".outcome-", suffix=".json")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(self._document, stream, indent=1)
+            # mkstemp creates for this user alone; the file holds no secrets and is meant to be read by others.
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, self.path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+    def save_remaining(self) -> str | None:
+        """Write the names that a rerun should take, one a line, for ``--limit @FILE``. None where none is left."""
+        names = [name for name, outcome in self.clusters.items() if outcome.result not in (Result.DONE, Result.SKIPPED)]
+        path = self.remaining_path
+        if not self._writable:
+            return None
+        if not names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return None
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("".join(f"{name}\n" for name in names))
+        return path
+
+    @property
+    def remaining_path(self) -> str:
+        """Where ``save_remaining`` writes."""
+        return f"{os.path.splitext(self.path)[0]}.remaining"
+
+
+def _entry(outcome: Outcome) -> dict[str, t.Any]:
+    entry = dataclasses.asdict(outcome)
+    del entry["name"]
+    return {**entry, "result": str(outcome.result)}
+
+
+def _outcome(name: str, entry: t.Mapping[str, t.Any]) -> Outcome:
+    known = {field.name for field in dataclasses.fields(Outcome)}
+    values = {key: value for key, value in entry.items() if key in known}
+    return Outcome(name, **{**values, "result": Result(values["result"])})

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""What the fleet's action plugins share: options, host variables, sessions. Controller side only."""
+
+from __future__ import annotations
+
+import abc
+import signal
+import threading
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.basic import missing_required_lib
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _session
+from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError
+
+PREFIX = "ibu_"
+HUB_PREFIX = "ibu_hub_"
+
+_display = Display()
+
+
+class Host:
+    """One cluster of the batch, as its host variables describe it."""
+
+    def __init__(self, name: str, variables: t.Mapping[str, t.Any]) -> None:
+        self.name = name
+        self._variables = variables
+        self._cluster = self._options(PREFIX)
+        self._hub = self._options(HUB_PREFIX)
+
+    @property
+    def managed_cluster(self) -> str:
+        """The cluster's name on the hub."""
+        return str(self._variables.get("ibu_managed_cluster") or self.name)
+
+    @property
+    def has_hub(self) -> bool:
+        """True where a hub connection is configured for this cluster."""
+        return _session.has_connection(self._hub)
+
+    def open(self) -> _session.Session:
+        """A session to the cluster. Raises InvalidOption for unusable connection variables."""
+        return _session.open_session(self._cluster, PREFIX)
+
+    def open_hub(self) -> _session.Session:
+        """A session to the cluster's hub."""
+        return _session.open_session(self._hub, HUB_PREFIX)
+
+    def goals(self, actions: t.Sequence[Action], options: t.Mapping[str, t.Any], **accepted: bool) -> list[Goal]:
+        """The goals of this cluster: an option of the task counts for all hosts, else the host's variable does."""
+        values = {
+            name: options[name] if options.get(name) is not None else self._variables.get(f"{PREFIX}{name}")
+            for name in GOAL_OPTIONS
+        }
+        return goals_of(actions, values, PREFIX, **accepted)
+
+    def _options(self, prefix: str) -> dict[str, t.Any]:
+        found = {name: self._variables.get(f"{prefix}{name}") for name in AUTH_ARG_SPEC}
+        return {name: value for name, value in found.items() if value is not None and value != ""}
+
+
+class FleetAction(ActionBase):
+    """Base of the actions that serve a whole batch from one task."""
+
+    BYPASS_HOST_LOOP = True
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Validate the options, do the work, and turn errors that are meant for people into failures."""
+        result = super().run(tmp, task_vars)
+        if not _session.HAS_KUBERNETES:
+            raise AnsibleActionFail(missing_required_lib("kubernetes"))
+        self._task.args = {**self._from_variables(task_vars or {}), **self._task.args}
+        _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
+        try:
+            result.update(self.work(options, task_vars or {}))
+        except IbuError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return result
+
+    # The argument spec. An option that the task does not give is taken from the variable ibu_<option>: of each host where
+    # it says what the cluster shall become, else of the play.
+    OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]]
+
+    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        given = {name: f"{PREFIX}{name}" for name in self.OPTIONS if name not in GOAL_OPTIONS}
+        return {name: self._templar.template(task_vars[var]) for name, var in given.items() if var in task_vars}
+
+    @abc.abstractmethod
+    def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Do it; the returned keys become the task's result. Raises IbuError."""
+
+    @property
+    def check_mode(self) -> bool:
+        """True where nothing may be changed."""
+        return bool(self._task.check_mode)
+
+    @staticmethod
+    def hosts(task_vars: t.Mapping[str, t.Any], names: t.Iterable[str] | None = None) -> list[Host]:
+        """The named hosts, or those of the current batch."""
+        hostvars = task_vars["hostvars"]
+        chosen = task_vars["ansible_play_batch"] if names is None else names
+        return [Host(str(name), hostvars[name]) for name in chosen]
+
+    @staticmethod
+    def show(line: str) -> None:
+        """Print one line for the user, from a worker process too."""
+        _display.display(line)
+
+
+class StopOnSignal:
+    """Turns TERM and INT into an event, so that a killed run leaves a complete outcome file."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._before: dict[int, t.Any] = {}
+        self.number = signal.SIGTERM.value
+
+    def __enter__(self) -> StopOnSignal:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: object) -> None:
+        self.number = number
+        self._stop.set()

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+
+"""The recap of a rollout from its outcome file, and the leftovers for a rerun."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._report import recap_lines
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+
+
+def recap(record: Record, fleet: t.Collection[str], *, stopped: str | None) -> list[str]:
+    """The lines that end a rollout; also writes the list of the clusters that a rerun should take."""
+    outcomes = {name: outcome for name, outcome in record.clusters.items() if name in fleet}
+    seconds = None
+    if record.started:
+        begun = datetime.datetime.fromisoformat(record.started)
+        seconds = (datetime.datetime.now(datetime.timezone.utc) - begun).total_seconds()
+    return [
+        "",
+        *recap_lines(
+            outcomes,
+            outcome_file=record.path,
+            remaining_file=record.save_remaining(),
+            stopped=stopped,
+            seconds=seconds,
+        ),
+        "",
+    ]
