@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m kubeapi build`` makes the programs ready, ``serve`` runs one server to play with.
 
-``python -m kubeapi standin -- COMMAND`` runs a command against a whole cluster, with ANSIBLE_INVENTORY and KUBECONFIG set.
+``python -m kubeapi standin -- COMMAND`` runs a command against a cluster that ANSIBLE_INVENTORY and KUBECONFIG name.
 It needs the simulator on the path: PYTHONPATH=tests/kubeapi:tests/sim.
 """
 
