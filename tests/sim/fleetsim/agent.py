@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fleetsim import ibu
 from fleetsim.health import health
 from fleetsim.ports import Api, Object
 from fleetsim.resources import IBU, IPCONFIG
+from fleetsim.store import clone
 
 if TYPE_CHECKING:
     from fleetsim.machine import Machine
@@ -100,10 +100,10 @@ class Agent:
     async def _restore(self, saved: Object) -> None:
         meta = {k: v for k, v in saved["metadata"].items() if k in ("name", "annotations", "labels")}
         obj = {"apiVersion": "lca.openshift.io/v1", "kind": "ImageBasedUpgrade", "metadata": meta}
-        await self.api.create(IBU, {**obj, "spec": copy.deepcopy(saved["spec"])})
+        await self.api.create(IBU, {**obj, "spec": clone(saved["spec"])})
         await self.clock.sleep(self.machine.delay("status"))
         if saved.get("status"):
-            await self.api.set_status(IBU, ibu.NAME, copy.deepcopy(saved["status"]))
+            await self.api.set_status(IBU, ibu.NAME, clone(saved["status"]))
 
     async def _recreate(self) -> None:
         """The CR is gone. Idle or Rollback failed: a fresh one; otherwise the one that was, with its status."""
@@ -121,7 +121,7 @@ class Agent:
         self.uid, self.generation = meta["uid"], meta.get("generation", 1)
         self.annotations = dict(meta.get("annotations") or {})
         self.spec, self.stage = found["spec"], found["spec"].get("stage", "Idle")
-        self.status = copy.deepcopy(found.get("status") or {})
+        self.status = clone(found.get("status") or {})
 
     @staticmethod
     def _fingerprint(found: Object) -> tuple[Any, ...]:

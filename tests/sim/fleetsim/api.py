@@ -166,6 +166,7 @@ async def _read(ep: Endpoint, request: web.BaseRequest, verb: str, res: Resource
         record = ep.store.get(res.table, (target.namespace, target.name))
         if record is None:
             raise errors.not_found(res.group, res.plural, target.name)
+        ep.journal.told(ep.clock.real())
         return _json(ep, record.raw)
     query = request.query
     fields = query.get("fieldSelector", "")

@@ -55,44 +55,65 @@ class Schema:
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
-        self._validator = jsonschema.Draft202012Validator(_plain(schema))
+        plain = _plain(schema)
+        self._validator = jsonschema.Draft202012Validator(plain)
+        parts = plain.get("properties") or {}
+        self._parts = {key: jsonschema.Draft202012Validator(part) for key, part in parts.items()}
         self._rules: dict[int, list[_Rule]] = {}
+        self._above_rules: set[int] = set()  # parts of the schema with a rule in them or below
         self._compile(schema)
 
-    def admit(self, obj: dict[str, Any]) -> list[str]:
+    def admit(self, obj: dict[str, Any], old: dict[str, Any] | None) -> list[str]:
         """Prune unknown fields and fill in defaults, in place. Returns the paths that were pruned."""
         pruned: list[str] = []
-        fixed = {"apiVersion", "kind", "metadata"}
-        _prune(obj, self._schema, "", pruned, fixed)
-        _default({k: v for k, v in obj.items() if k not in fixed}, self._schema)
+        known = {key for key in obj if old is not None and key in old and obj[key] == old[key]}
+        keep = {"apiVersion", "kind", "metadata"} | known
+        _prune(obj, self._schema, "", pruned, keep)
         for key, child in (self._schema.get("properties") or {}).items():
-            if key not in fixed and isinstance(obj.get(key), dict):
+            if key not in obj and "default" in child:
+                obj[key] = copy.deepcopy(child["default"])
+            if key in obj and key not in keep:
                 _default(obj[key], child)
         return pruned
 
     def errors(self, obj: dict[str, Any], old: dict[str, Any] | None) -> list[Cause]:
         """Schema errors, or the broken CEL rules where the schema is fine."""
-        body = {key: value for key, value in obj.items() if key != "metadata"}
-        causes = _first_of_each_string(self._validator.iter_errors(body))
+        causes = _first_of_each_string(self._schema_errors(obj, old))
         if any(reason in _BLOCKING for reason, _, _ in causes):
             return [*causes, ("FieldValueInvalid", f"Invalid value: null: {_UNCHECKED}", "<nil>")]
         return [*causes, *self._broken(self._schema, obj, old, "")]
 
-    def _compile(self, schema: dict[str, Any]) -> None:
+    def _schema_errors(self, obj: dict[str, Any], old: dict[str, Any] | None) -> Iterator[_Found]:
+        """Only what changed is looked at again: the status is long, and most writes do not touch it."""
+        if old is None or old.keys() != obj.keys():
+            body = {key: value for key, value in obj.items() if key != "metadata"}
+            yield from (_Found(error, "") for error in self._validator.iter_errors(body))
+            return
+        for key, part in self._parts.items():
+            if key in obj and key != "metadata" and obj[key] != old[key]:
+                yield from (_Found(error, key) for error in part.iter_errors(obj[key]))
+
+    def _compile(self, schema: dict[str, Any]) -> bool:
         rules = [
             _Rule(cel.compile(r["rule"]), r["message"], "oldSelf" in r["rule"], r.get("reason", "FieldValueInvalid"))
             for r in schema.get("x-kubernetes-validations") or []
         ]
         if rules:
             self._rules[id(schema)] = rules
-        for child in _children(schema):
-            self._compile(child)
+        below = [self._compile(child) for child in _children(schema)]
+        if rules or any(below):
+            self._above_rules.add(id(schema))
+        return id(schema) in self._above_rules
 
     def _broken(self, schema: dict[str, Any], value: Any, old: Any, path: str) -> Iterator[Cause]:
-        for rule in self._rules.get(id(schema), []):
+        if id(schema) not in self._above_rules:
+            return
+        rules = self._rules.get(id(schema), [])
+        # turning the objects into CEL's values is the costly part: once for all rules
+        names = cel.Context({"self": value, "oldSelf": old}) if rules else None
+        for rule in rules:
             if rule.transition and old is None:
                 continue
-            names = {"self": value, "oldSelf": old} if rule.transition else {"self": value}
             try:
                 passed = rule.program.execute(names)
                 message = rule.message
@@ -175,34 +196,36 @@ def _default(value: Any, schema: dict[str, Any]) -> None:
             _default(item, schema["items"])
 
 
-def _first_of_each_string(errors: Iterable[jsonschema.ValidationError]) -> list[Cause]:
+def _first_of_each_string(errors: Iterable[_Found]) -> list[Cause]:
     """The API server tells one thing about a string: its length before its pattern."""
-    found = sorted(errors, key=lambda e: _OF_STRINGS.index(e.validator) if e.validator in _OF_STRINGS else -1)
+    found = sorted(errors, key=lambda f: _OF_STRINGS.index(f.kind) if f.kind in _OF_STRINGS else -1)
     causes: list[Cause] = []
     strings: set[str] = set()
-    for error in found:
-        if error.validator in _OF_STRINGS:
-            if _path(error) in strings:
+    for one in found:
+        if one.kind in _OF_STRINGS:
+            if one.path in strings:
                 continue
-            strings.add(_path(error))
-        causes += _causes(error)
+            strings.add(one.path)
+        causes += _causes(one)
     return causes
 
 
-def _path(error: jsonschema.ValidationError) -> str:
-    path = ""
-    for part in error.absolute_path:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return path
+class _Found:
+    """One jsonschema error, and where it is in the whole object."""
+
+    def __init__(self, error: jsonschema.ValidationError, top: str) -> None:
+        self.error, self.kind, self.path = error, str(error.validator), top
+        for part in error.absolute_path:
+            self.path += f"[{part}]" if isinstance(part, int) else f".{part}" if self.path else str(part)
 
 
 def _shown(value: Any) -> str:
     return json.dumps(value)
 
 
-def _causes(error: jsonschema.ValidationError) -> Iterator[Cause]:
+def _causes(found: _Found) -> Iterator[Cause]:
     """One jsonschema error in the API server's words."""
-    path = _path(error)
+    error, path = found.error, found.path
     value: Any = error.instance
     limit: Any = error.validator_value
     body = f"{path} in body"

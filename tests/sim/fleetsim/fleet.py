@@ -57,15 +57,14 @@ class SimFleet:
         raise_limits()
         sslproto.SSLProtocol.max_size = _TLS_BUFFER
         scenario = self.scenario
-        private = self.folder / ".server"
-        for path in (self.folder, self.folder / "kubeconfigs", private):
+        for path in (self.folder, self.folder / "kubeconfigs"):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         serving, clients = Authority("fleetsim-serving"), Authority("fleetsim-clients")
         strange, stranger = Authority("strange-serving"), Authority("strange-clients")
         self.access = access.Access(serving, clients, stranger, strange)
         trusted = [clients.pem, stranger.pem]
-        context = server_context(private, "serving", serving.serving(), trusted)
-        other = server_context(private, "strange", strange.serving(), trusted)
+        context = server_context(self.folder, "serving", serving.serving(), trusted)
+        other = server_context(self.folder, "strange", strange.serving(), trusted)
         clock = SimClock(scenario.speed)
         spoke, hub_registry = load_registries(self._crd_dir)
         populator = Populator(spoke, clock.now())

@@ -30,11 +30,14 @@ class Entry:
 
 @dataclass(slots=True)
 class Reaction:
-    """A stage's end was visible at `visible`; the next stage was asked for at `reacted` (real, monotonic)."""
+    """Real, monotonic seconds: a stage's end was in the API at `visible`, a client was first sent it at `sent`, and the next
+    stage was asked for at `reacted`. Between the first two lies the server's own work, when many clusters move at once.
+    """
 
     stage: str
     result: str
     visible: float
+    sent: float | None = None
     reacted: float | None = None
     next_stage: str | None = None
 
@@ -63,6 +66,11 @@ class Journal:
         if self.last_result != (stage, result):
             self.last_result = (stage, result)
             self.reactions.append(Reaction(stage, result, real))
+
+    def told(self, real: float) -> None:
+        """A client was just sent the current state."""
+        if self.reactions and self.reactions[-1].sent is None:
+            self.reactions[-1].sent = real
 
     def running(self, stage: str) -> None:
         self.last_result = (stage, "running")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import random
 from collections.abc import Coroutine
 from typing import Any, NoReturn
@@ -15,6 +14,7 @@ from fleetsim import ibu
 from fleetsim.agent import Agent, Reboot
 from fleetsim.clock import Clock
 from fleetsim.ports import Api, Durations, Object, Platform, Stateroot
+from fleetsim.store import clone
 from fleetsim.troubles import Troubles
 
 _UNIT_RESTART = 5.0
@@ -100,10 +100,10 @@ class Machine:
         meta: Object = {"name": ibu.NAME}
         if agent.annotations:
             meta["annotations"] = dict(agent.annotations)
-        copied = {"metadata": meta, "spec": copy.deepcopy(agent.spec), "status": copy.deepcopy(agent.status)}
+        copied = {"metadata": meta, "spec": clone(agent.spec), "status": clone(agent.status)}
         self.stateroots[target].saved = copied
         if agent.stage == "Upgrade":
-            self.root.saved = copy.deepcopy(copied)
+            self.root.saved = clone(copied)
             if "uncontrolled_rollback" in self.troubles:
                 self.stateroots[target].saved = None
                 raise Reboot(self.booted)

@@ -127,7 +127,7 @@ class Populator:
         meta.setdefault("resourceVersion", str(version))
         if res.custom or res.status:
             meta.setdefault("generation", 1)
-        return Record({"apiVersion": res.api_version, "kind": res.kind, **obj}, version, shared=rng is None)
+        return Record({"apiVersion": res.api_version, "kind": res.kind, **obj}, version)
 
     def shared(self, version: str) -> list[tuple[str, Record]]:
         if version not in self._shared:

@@ -22,12 +22,17 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+def clone(value: Any) -> Any:
+    """A deep copy of JSON; several times faster than copy.deepcopy."""
+    return json.loads(json.dumps(value))
+
+
 class Record:
     """One stored version of one object."""
 
-    __slots__ = ("_parsed", "generation", "labels", "name", "namespace", "raw", "rv", "shared", "uid")
+    __slots__ = ("_parsed", "generation", "labels", "name", "namespace", "raw", "rv", "uid")
 
-    def __init__(self, obj: Object, rv: int, shared: bool = False) -> None:
+    def __init__(self, obj: Object, rv: int) -> None:
         meta = obj["metadata"]
         self.rv = rv
         self.name: str = meta["name"]
@@ -36,7 +41,6 @@ class Record:
         self.generation: int = meta.get("generation", 0)
         self.labels: dict[str, str] = meta.get("labels") or {}
         self.raw = dumps(obj)
-        self.shared = shared
         self._parsed: Object | None = None
 
     def parse(self) -> Object:
@@ -44,13 +48,14 @@ class Record:
         return json.loads(self.raw)  # type: ignore[no-any-return]
 
     def view(self) -> Object:
-        """For reading only. Kept only where one parsed form serves many clusters."""
-        if self._parsed is not None:
-            return self._parsed
-        parsed = self.parse()
-        if self.shared:
-            self._parsed = parsed
-        return parsed
+        """For reading only: the parsed form is kept for the next reader."""
+        if self._parsed is None:
+            self._parsed = self.parse()
+        return self._parsed
+
+    def forget(self) -> None:
+        """Replaced by a newer version: from now on only watches that resume ask for this one, and they want text."""
+        self._parsed = None
 
 
 class Event(NamedTuple):
@@ -102,6 +107,8 @@ class Store:
         key = (record.namespace, record.name)
         rows = self._tables.setdefault(table, {})
         before = rows.get(key)
+        if before is not None and before.rv > self._floor:  # one that came with the store may be shared
+            before.forget()
         rows[key] = record
         self._publish(table, Event(self.rv, "MODIFIED" if before else "ADDED", record, before))
         return record

@@ -97,15 +97,20 @@ class Authority:
 
 
 def server_context(folder: Path, name: str, serving: Pair, client_cas: list[bytes]) -> ssl.SSLContext:
-    """One context serves every cluster: sessions can be resumed, and a thousand clusters need one key."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    """One context serves every cluster: a thousand clusters need one key."""
+    certificate, key = folder / f".{name}.crt", folder / f".{name}.key"  # only for as long as OpenSSL reads them
     certificate.write_bytes(serving.certificate)
     key.touch(mode=0o600)
     key.write_bytes(serving.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    key.unlink()
+    certificate.unlink()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    # Tickets are a third of the handshake's cost here (each holds the client's certificate), and Python's clients never
+    # come back with one.
+    context.num_tickets = 0
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= _NO_CHECK_TIME
     # A certificate of a CA that is not listed ends the handshake; a real API server lets it in and answers 401.

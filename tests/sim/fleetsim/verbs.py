@@ -107,7 +107,7 @@ class Verbs:
         record = self.store.get(res.table, (namespace, name))
         if record is None:
             raise errors.not_found(res.group, res.plural, name)
-        old, new = record.parse(), change(record.parse())
+        old, new = record.view(), change(record.parse())
         self._check_kind(res, new)
         self._check_identity(res, old, new, replace)
         new = self._strategy(res, old, new, subresource)
@@ -195,7 +195,7 @@ class Verbs:
     def _strategy(res: Resource, old: Object, new: Object, subresource: str) -> Object:
         """Which parts of the wanted object count: status for the subresource, all the rest otherwise."""
         if subresource == "status":
-            kept = dict(old)
+            kept = {**old, "metadata": dict(old["metadata"])}
             kept.pop("status", None)
             if "status" in new:
                 kept["status"] = new["status"]
@@ -215,7 +215,7 @@ class Verbs:
     def _admit(res: Resource, obj: Object, old: Object | None, trusted: bool, notes: Notes | None) -> None:
         if res.schema is None or trusted:
             return
-        pruned = res.schema.admit(obj)
+        pruned = res.schema.admit(obj, old)
         if notes is not None:
             notes.unknown_fields(res, obj, pruned)
         causes = res.schema.errors(obj, old)

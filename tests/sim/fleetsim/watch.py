@@ -162,6 +162,7 @@ async def serve_watch(
                 started = True
             if not ep.faults.swallows_watch(sent):
                 await response.write(b"".join(lines))
+                ep.journal.told(ep.clock.real())
             sent += len(lines)
             if ep.faults.cuts_watch(sent):
                 ep.abort(request)
