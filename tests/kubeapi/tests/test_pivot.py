@@ -10,13 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import urllib3
 from contract.helpers import IBU, IBUS, ibu, put_ibu
 
-from kubeapi import KubeApi
+from kubeapi import Binaries, KubeApi
 from kubeapi.binary import HERE
 from kubeapi.server import wait_until
 
@@ -74,7 +76,14 @@ def test_pivot_there_and_back(server: KubeApi) -> None:
     assert server.admin.get(IBU).status == 404
 
 
-def test_nothing_outlives_a_killed_owner(server: KubeApi, tmp_path: Path) -> None:
+@pytest.fixture
+def short_folder() -> Iterator[str]:
+    """For what a killed program leaves behind; short, since sockets go there."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+
+
+def test_nothing_outlives_a_killed_owner(binaries: Binaries, tmp_path: Path, short_folder: str) -> None:
     """Killed without a chance to clean up, the owner takes its API server and etcd along."""
     program = (
         "import sys; from pathlib import Path; from kubeapi import KubeApi\n"
@@ -87,7 +96,7 @@ def test_nothing_outlives_a_killed_owner(server: KubeApi, tmp_path: Path) -> Non
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env={**os.environ, "PYTHONPATH": str(HERE), "TMPDIR": short_folder},
     )
     assert owner.stdout is not None
     port = int(owner.stdout.readline())
