@@ -30,8 +30,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Reaction:
-    """In real, monotonic seconds: a stage's end was in the API at `visible`, a client was first sent it at `sent`, and the
-    next stage was asked for at `reacted`. Between the first two lies the server's own work, when many move at once.
+    """In real, monotonic seconds: a stage's end was in the API at `visible`, a client was first sent it at `sent`, and
+    the next stage was asked for at `reacted`. Between the first two lies the server's own work, when many move at once.
     """
 
     stage: str
