@@ -27,6 +27,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight impor
     Finding,
     Policy,
     Severity,
+    Survey,
     option_findings,
     shared_servers,
     survey_findings,
@@ -39,7 +40,6 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Goal,
     IbuError,
     InvalidOption,
-    Unanswered,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
 
@@ -147,19 +147,18 @@ class _Checker:
     def _survey(self, job: tuple[Host, Session, list[Goal]]) -> list[Finding]:
         host, session, goals = job
         try:
-            observed = first_contact(Cluster(session).read, self._patience, self._clock, self._stop)
-            found = survey(
-                host.name, session, observed, goals, host.open_hub if host.has_hub else None, host.managed_cluster
-            )
+            # The survey as a whole is tried again: one busy moment of an API server is no finding.
+            found = first_contact(lambda: self._read(host, session, goals), self._patience, self._clock, self._stop)
             return survey_findings(found, goals, self._policy)
         except NoContact as error:
             return [self._silence(host.name, error)]
-        except Unanswered as error:
-            return [
-                Finding(Severity.NO_ANSWER, host.name, "contact", str(error), "look at the cluster, then run again")
-            ]
         finally:
             session.close()
+
+    def _read(self, host: Host, session: Session, goals: list[Goal]) -> Survey:
+        observed = Cluster(session).read()
+        open_hub = host.open_hub if host.has_hub else None
+        return survey(host.name, session, observed, goals, open_hub, host.managed_cluster)
 
     def _silence(self, name: str, error: NoContact) -> Finding:
         if self._record is not None and self._record.expects_away(name):

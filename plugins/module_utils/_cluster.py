@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import observe
@@ -16,9 +18,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import No
 from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
 
 if t.TYPE_CHECKING:
-    import datetime
-
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply, Session
 
 IBU_COLLECTION = "/apis/lca.openshift.io/v1/imagebasedupgrades"
 IBU_NAME = "upgrade"
@@ -33,13 +33,14 @@ class Cluster:
         self._session = session
         self._version: str | None = None
         self._uid: str | None = None
-        self._now: datetime.datetime | None = None
+        self._clock: datetime.datetime | None = None
+        self._clock_read = 0.0
 
     def read(self) -> Observed:
         """A fresh read. A missing ImageBasedUpgrade raises NotThere."""
         try:
             reply = self._session.get(IBU_PATH)
-            self._now = reply.now
+            self._set_clock(reply)
             return self._observed(reply.document)
         except Unanswered:
             # Whatever was known may belong to the release of before the outage.
@@ -51,7 +52,7 @@ class Cluster:
         """Send a merge patch to the ImageBasedUpgrade; the state right after it."""
         query = {"dryRun": "All"} if dry_run else {}
         reply = self._session.merge_patch(IBU_PATH, body, **query)
-        self._now = reply.now
+        self._set_clock(reply)
         return self._observed(reply.document)
 
     def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]:
@@ -81,6 +82,15 @@ class Cluster:
         """Drop the connections."""
         self._session.close()
 
+    def _set_clock(self, reply: Reply) -> None:
+        self._clock, self._clock_read = reply.now, time.monotonic()
+
+    def _now(self) -> datetime.datetime | None:
+        """The cluster's clock; a watch carries no date, so it is carried on from the last answer."""
+        if self._clock is None:
+            return None
+        return self._clock + datetime.timedelta(seconds=time.monotonic() - self._clock_read)
+
     def _list_if_served(self, path: str) -> list[dict[str, t.Any]]:
         """Like list; a cluster without the API has no such objects."""
         try:
@@ -94,7 +104,7 @@ class Cluster:
             # A new uid means that the object was created again, possibly in the other release.
             self._version = self._read_version()
             self._uid = uid
-        return observe(document, self._version, self._now)
+        return observe(document, self._version, self._now())
 
     def _read_version(self) -> str | None:
         status = self._session.get(VERSION_PATH).document.get("status") or {}

@@ -18,10 +18,11 @@ import typing as t
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     IbuError,
     NotThere,
-    Observed,
     Refused,
     Unanswered,
 )
+
+_T = t.TypeVar("_T")
 
 _PAUSE_LEAST = 0.25
 _PAUSE_MOST = 10.0
@@ -58,14 +59,14 @@ def away_pause(waited: float) -> float:
 
 
 def first_contact(
-    read: t.Callable[[], Observed],
+    read: t.Callable[[], _T],
     patience: float,
     clock: Clock,
     stop: threading.Event | None = None,
     *,
     expect_away: bool = False,
     away: t.Callable[[Unanswered], None] = lambda _error: None,
-) -> Observed:
+) -> _T:
     """The first read, tried for ``patience`` seconds. Raises NoContact.
 
     What is normal during a reboot is a failure here, at once where waiting cannot mend it. ``expect_away``: a reboot is

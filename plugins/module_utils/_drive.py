@@ -225,8 +225,8 @@ class Drive:
                 continue
             settle_until = None
             if isinstance(decision, Patch):
-                began_at = observed.now
                 observed = self._apply(goal, decision, observed)
+                began_at = observed.now
             else:
                 observed = self._next()
 
@@ -246,8 +246,9 @@ class Drive:
     def _record_duration(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
         """The agent's own timing where its history still has it; going Idle empties the history."""
         seconds = next((h.seconds for h in observed.history if h.stage == goal.action.stage and h.seconds), None)
-        if seconds is None and began_at and observed.now:
-            seconds = max(0.0, (observed.now - began_at).total_seconds())
+        ended_at = observed.since or observed.now
+        if seconds is None and began_at and ended_at:
+            seconds = max(0.0, (ended_at - began_at).total_seconds())
         if seconds is not None:
             self.outcome.durations[str(goal.action)] = seconds
 
@@ -304,8 +305,10 @@ class Drive:
 
     def _soak(self, observed: Observed) -> None:
         """Let the upgraded cluster prove itself; counted from when it completed, so a rerun does not start over."""
+        if not self._limits.soak:
+            return
         elapsed = (observed.now - observed.since).total_seconds() if observed.now and observed.since else 0.0
-        left = self._limits.soak - elapsed
+        left = self._limits.soak - max(0.0, elapsed)
         if left > 0:
             self.view.note = f"soaking for {left:.0f} s"
             self._show()
