@@ -36,7 +36,7 @@ def main() -> int:
     try:
         environment = {**os.environ, "ANSIBLE_INVENTORY": str(DIRECTORY / "inventory.yml")}
         done = subprocess.run(
-            [BIN / "ansible-playbook", "playbooks/upgrade.yml"], cwd=ROOT, env=environment, check=False
+            [BIN / "ansible-playbook", "playbooks/upgrade.yml", "-e", "@tests/sim/scenarios/demo_vars.yml"], cwd=ROOT, env=environment, check=False
         )
         # 2 is Ansible's way to say that hosts failed.
         if done.returncode not in (0, 2):
