@@ -52,7 +52,6 @@ DEFAULT_TIMEOUTS: t.Mapping[Action, float] = {
 
 _WATCH_SECONDS = 120
 _WATCH_SECONDS_AROUND_REBOOT = 60
-_VERIFY_PAUSE = 10.0
 
 
 class ClusterLike(t.Protocol):
@@ -283,18 +282,19 @@ class Drive:
 
     def _verify(self, observed: Observed) -> None:
         """Wait until nothing speaks against the upgraded cluster. Raises _Ended where that does not come true."""
-        until = self._clock.monotonic() + self._limits.verify
+        began = self._clock.monotonic()
         while True:
             found = self._problems(observed)
             if not found:
                 self.view.note = ""
                 return
-            if self._clock.monotonic() >= until:
+            waited = self._clock.monotonic() - began
+            if waited >= self._limits.verify:
                 step = "repair it and run finalize again, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
                 raise _Ended(Result.UNVERIFIED, "not fit to be finalized: " + "; ".join(found), step)
             self.view.note = found[0]
             self._show()
-            self._clock.wait(self._stop, _VERIFY_PAUSE)
+            self._pause(waited)
             self._check_stop()
 
     def _problems(self, observed: Observed) -> list[str]:
