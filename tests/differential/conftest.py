@@ -97,6 +97,12 @@ def both(upstream_crds: dict[str, Document], own_crds: dict[str, Document], serv
     return server
 
 
+@pytest.fixture(scope="session")
+def twins(both: KubeApi) -> tuple[Twin, Twin]:
+    """The two kinds of upgrade: ours and the upstream one."""
+    return Twin(both.admin, OWN_GROUP), Twin(both.admin, UPSTREAM_GROUP)
+
+
 def _under_another_group(crd: Document) -> Document:
     moved = copy.deepcopy(crd)
     moved["metadata"] = {"name": f"{crd['spec']['names']['plural']}.{UPSTREAM_GROUP}"}

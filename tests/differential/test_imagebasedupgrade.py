@@ -9,16 +9,10 @@ from typing import Any
 
 import pytest
 
-from differential.conftest import OWN_GROUP, UPSTREAM_GROUP, Twin
+from differential.conftest import Twin
 from differential.states import FIELDS, HELD, REACHABLE, REMOVE, STAGES, State, requests
-from kubeapi import KubeApi
 
 Document = dict[str, Any]
-
-
-@pytest.fixture(scope="session")
-def twins(both: KubeApi) -> tuple[Twin, Twin]:
-    return Twin(both.admin, OWN_GROUP), Twin(both.admin, UPSTREAM_GROUP)
 
 
 def create(twin: Twin, spec: Document, name: str = "upgrade") -> Document:
