@@ -22,12 +22,11 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
     seconds_of,
     timeouts_of,
 )
-from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
     Finding,
     Policy,
     Severity,
-    Survey,
     option_findings,
     shared_servers,
     survey_findings,
@@ -148,17 +147,21 @@ class _Checker:
         host, session, goals = job
         try:
             # The survey as a whole is tried again: one busy moment of an API server is no finding.
-            found = first_contact(lambda: self._read(host, session, goals), self._patience, self._clock, self._stop)
-            return survey_findings(found, goals, self._policy)
+            return first_contact(lambda: self._judge(host, session, goals), self._patience, self._clock, self._stop)
         except NoContact as error:
             return [self._silence(host.name, error)]
         finally:
             session.close()
 
-    def _read(self, host: Host, session: Session, goals: list[Goal]) -> Survey:
+    def _judge(self, host: Host, session: Session, goals: list[Goal]) -> list[Finding]:
         observed = Cluster(session).read()
+        # What the cluster has behind it needs nothing any more: after an upgrade the pull secret may be gone.
+        ahead = goals[resume(observed, goals) :]
+        if not ahead:
+            return []
         open_hub = host.open_hub if host.has_hub else None
-        return survey(host.name, session, observed, goals, open_hub, host.managed_cluster)
+        found = survey(host.name, session, observed, ahead, open_hub, host.managed_cluster)
+        return survey_findings(found, ahead, self._policy)
 
     def _silence(self, name: str, error: NoContact) -> Finding:
         if self._record is not None and self._record.expects_away(name):

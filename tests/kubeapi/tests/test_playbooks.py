@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks over a real API server whose pivot is played with a second etcd."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract.helpers import Document
+
+from kubeapi import Binaries
+from kubeapi.standin import Standin
+
+pytestmark = pytest.mark.kubeapi
+
+ROOT = Path(__file__).resolve().parents[3]
+TIMEOUT = 240
+
+
+def play(cluster: Standin, folder: Path, playbook: str, **variables: Any) -> tuple[int, Document, str]:
+    """Run a playbook as a user does; exit code, the cluster's entry in the outcome file, and the output."""
+    outcome = folder / "outcome.json"
+    given = {"ibu_outcome_file": str(outcome), "ibu_settle_timeout": 60, **variables}
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "ansible-playbook",
+            *("-i", cluster.inventory),
+            *("-e", json.dumps(given)),
+            f"playbooks/{playbook}.yml",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    entries = json.loads(outcome.read_text())["clusters"] if outcome.exists() else {}
+    return done.returncode, entries.get(cluster.name, {}), done.stdout + done.stderr
+
+
+def test_upgrade_and_rollback_by_hand(binaries: Binaries, tmp_path: Path) -> None:
+    with Standin(tmp_path / "server", troubles={"stale_cr_for": {"seconds": 60}}) as cluster:
+        code, entry, output = play(cluster, tmp_path, "upgrade", ibu_stop_after="Upgrade")
+        assert code == 0, output
+        assert (entry["result"], entry["completed"]) == ("done", ["Prep", "Upgrade"])
+        assert (entry["version_before"], entry["version_after"]) == ("4.16.8", "4.17.3")
+
+        code, entry, output = play(cluster, tmp_path, "rollback", rollback_finalize=True)
+        assert code == 0, output
+        assert (entry["result"], entry["state"], entry["version_after"]) == ("done", "idle", "4.16.8")
+        assert cluster.state()["stateroots"] == ["rhcos"]
+
+
+def test_upgrade_to_the_end(binaries: Binaries, tmp_path: Path) -> None:
+    with Standin(tmp_path / "server") as cluster:
+        code, entry, output = play(cluster, tmp_path, "upgrade")
+        assert code == 0, output
+        assert entry["completed"] == ["Prep", "Upgrade", "FinalizeUpgrade"]
+        assert cluster.state()["stateroots"] == ["rhcos_4.17.3"]
+
+        code, _entry, output = play(cluster, tmp_path, "upgrade")
+        assert code == 0, output
+        assert "changed=0" in output
+
+
+def test_automatic_rollback(binaries: Binaries, tmp_path: Path) -> None:
+    with Standin(tmp_path / "server", troubles={"postpivot_failure": {"err": "failed to run recert"}}) as cluster:
+        code, entry, output = play(cluster, tmp_path, "upgrade")
+        assert code == 2, output
+        assert entry["result"] == "rolled_back"
+        assert entry["message"] == "Rollback due to postpivot failure: failed to run recert"
+        assert entry["version_after"] == "4.16.8"
+
+        code, entry, output = play(cluster, tmp_path, "abort")
+        assert code == 0, output
+        assert (entry["result"], entry["state"]) == ("done", "idle")
