@@ -25,6 +25,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preview_lines
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Goal, InvalidOption, Outcome
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host, StopOnSignal
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
@@ -74,22 +75,28 @@ class ActionModule(FleetAction):
         stop = threading.Event()
         clock = Clock()
         record = _open_record(options["outcome_file"] or default_outcome_file(), hosts, clock, self.check_mode)
+        parent = os.getppid()
         factory = _DriveFactory(limits, clock, stop, record, self.check_mode)
         fleet = Fleet(
             {host.name: factory.maker(host, goals[host.name]) for host in hosts},
             record=record,
             clock=clock,
             stop=stop,
-            show=self.show,
+            show=self.show if not self.check_mode else _silent,
             concurrency=options["concurrency"],
             max_failures=options["max_failures"],
             interval=seconds_of("progress_interval", options["progress_interval"]),
+            # A killed ansible-playbook leaves its workers behind; a rerun must not meet them at the same clusters.
+            is_wanted=lambda: os.getppid() == parent,
         )
         with StopOnSignal(stop) as signals:
             outcomes = fleet.run()
             if stop.is_set():
                 # Whoever asked for the stop is gone or going: the file is complete, and nobody listens any more.
                 os._exit(128 + signals.number)
+        if self.check_mode:
+            for line in preview_lines(outcomes):
+                self.show(line)
         return _result(outcomes, record.path)
 
 
@@ -125,6 +132,10 @@ class _DriveFactory:
             )
 
         return make
+
+
+def _silent(_line: str) -> None:
+    """Check mode has a preview of its own instead of progress."""
 
 
 def _limits(options: t.Mapping[str, t.Any]) -> Limits:

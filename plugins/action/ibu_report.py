@@ -32,6 +32,9 @@ class ActionModule(FleetAction):
         """Print the budget line of a batch, and the whole recap where the rollout ends here."""
         path = options["outcome_file"] or default_outcome_file()
         record = Record.load(path, writable=not self.check_mode)
+        if self.check_mode and not options["whole"]:
+            # Nothing was done, so there is nothing to report; ibu_fleet has said what would be.
+            return {"changed": False, "lines": [], "outcome_file": path}
         if not record.clusters:
             raise InvalidOption("outcome_file", path, "there is no such outcome file; name the one of the rollout")
         if options["whole"]:

@@ -38,6 +38,7 @@ class Fleet:
     """Runs every member through its drive, ``concurrency`` of them at a time (0: all).
 
     A slot is refilled as soon as a cluster is done. Once more than ``max_failures`` have failed, nobody else starts.
+    ``is_wanted`` is asked several times a second; once it says no, the run stops as by a signal.
     ``show`` prints one line; ``interval`` is the least time between two progress lines, in seconds.
     """
 
@@ -52,6 +53,7 @@ class Fleet:
         concurrency: int = 0,
         max_failures: int | None = None,
         interval: float = 5.0,
+        is_wanted: t.Callable[[], bool] = lambda: True,
     ) -> None:
         self._members = members
         self._waiting = collections.deque(members.items())
@@ -61,6 +63,7 @@ class Fleet:
         self._show = show
         self._max_failures = max_failures
         self._interval = interval
+        self._is_wanted = is_wanted
         self._changed = threading.Condition()
         self._workers = min(concurrency or len(members), len(members))
         self._running: dict[str, Drive] = {}
@@ -150,6 +153,8 @@ class Fleet:
             views = [drive.view for drive in self._running.values()]
             ended = dict(self._ended)
             waiting = len(self._waiting)
+        if not self._is_wanted():
+            self._stop.set()
         now = self._clock.monotonic()
         self._tell_failures(ended)
         self._tell_progress(now, views, list(ended.values()), waiting, over)

@@ -65,6 +65,17 @@ class Record:
         return t.cast("str | None", self._document["started"])
 
     @property
+    def run(self) -> str | None:
+        """The run that wrote the file last."""
+        return t.cast("str | None", self._document["run"])
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True where a run ended before its clusters did."""
+        ongoing = (Result.IN_FLIGHT, Result.INTERRUPTED)
+        return any(entry.get("result") in ongoing for entry in self._document["clusters"].values())
+
+    @property
     def batches(self) -> list[list[str]]:
         """The clusters of every batch that was begun, in order."""
         return t.cast("list[list[str]]", self._document["batches"])

@@ -80,6 +80,22 @@ def _cause_lines(severity: Severity, findings: t.Iterable[Finding]) -> list[str]
     return lines
 
 
+# --- check mode ---------------------------------------------------------------------------------------------------
+
+
+def preview_lines(outcomes: t.Mapping[str, Outcome]) -> list[str]:
+    """What a batch would do, one entry per intention."""
+    groups: dict[str, list[str]] = {}
+    for name, outcome in outcomes.items():
+        words = " ".join(outcome.message.split()) or "nothing to do"
+        step = f" → {outcome.next_step.replace(name, '{cluster}')}" if outcome.result.is_failure else ""
+        groups.setdefault(f"{words}{step}", []).append(name)
+    return [
+        f"  CHECK {len(names):>4}  {words.replace('{cluster}', names[0])}   {names_in_short(names)}"
+        for words, names in groups.items()
+    ]
+
+
 # --- rollout ------------------------------------------------------------------------------------------------------
 
 

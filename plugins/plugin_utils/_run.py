@@ -2,19 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-
-"""Which run of ansible-playbook this is: told by the process that all its workers come from."""
+"""Which run of ansible-playbook this is, and which outcome file is its own: told by the process that began it."""
 
 from __future__ import annotations
 
 import datetime
+import glob
 import os
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 
-def run_started(pid: int | None = None) -> datetime.datetime:
-    """When the controlling ansible-playbook process began, UTC; the same in all batches of a run."""
-    process = os.getppid() if pid is None else pid
-    with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as stream:
+_LOOK_BACK = 20
+
+
+def process_started(pid: int) -> datetime.datetime:
+    """When a process began, UTC. Raises OSError where there is none."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
         # The second field is the command in parentheses and may hold blanks; the 22nd is the start in clock ticks.
         ticks = int(stream.read().rpartition(")")[2].split()[19])
     with open("/proc/stat", encoding="ascii") as stream:
@@ -24,10 +28,36 @@ def run_started(pid: int | None = None) -> datetime.datetime:
 
 
 def run_id() -> str:
-    """Identifies this run among those that write the same outcome file."""
-    return f"{run_started():%Y%m%dT%H%M%SZ}-{os.getppid()}"
+    """Identifies this run among those that write the same outcome file; the same in all its batches."""
+    return _id_of(os.getppid())
 
 
 def default_outcome_file() -> str:
-    """The outcome file of this run where the user names none, in the directory that ansible-playbook was started in."""
-    return os.path.abspath(f"rollout-{run_started():%Y%m%dT%H%M%SZ}.json")
+    """The outcome file of this run where the user names none, in the directory that ansible-playbook was started in.
+
+    It is the one that this run has begun; else one that a run left which was killed in the middle of its work, so that
+    a plain rerun knows which clusters are silent because they reboot; else a new one.
+    """
+    mine = run_id()
+    for path in sorted(glob.glob("rollout-*.json"), reverse=True)[:_LOOK_BACK]:
+        try:
+            record = Record.load(path, writable=False)
+        except InvalidOption:
+            # Not one of ours, whatever its name; the user may keep it.
+            continue
+        if record.run == mine or (record.is_unfinished and not _is_alive(record.run)):
+            return os.path.abspath(path)
+    return os.path.abspath(f"rollout-{process_started(os.getppid()):%Y%m%dT%H%M%SZ}.json")
+
+
+def _id_of(pid: int) -> str:
+    return f"{process_started(pid):%Y%m%dT%H%M%SZ}-{pid}"
+
+
+def _is_alive(run: str | None) -> bool:
+    """True where the process that began this run is still there; a number that was used again does not count."""
+    pid = (run or "").rpartition("-")[2]
+    try:
+        return pid.isdigit() and _id_of(int(pid)) == run
+    except OSError:
+        return False
