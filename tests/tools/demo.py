@@ -17,16 +17,17 @@ DIRECTORY = ROOT / ".cache" / "demo"
 SCENARIO = ROOT / "tests" / "sim" / "scenarios" / "demo.yml"
 BIN = Path(sys.executable).parent
 
+WHAT = """
+What you saw is what a real fleet shows. Clusters in trouble were left as they are, and say above what to do about them."""
+STAYS = "The simulated fleet is still there. In another terminal, in this folder:"
+GONE = "The simulated fleet is gone now; started from a terminal, `make demo` keeps it up for you to try:"
 NEXT = f"""
-What you saw is what a real fleet shows. Clusters in trouble were left as they are, and say above what to do about them.
-The simulated fleet is still there. In another terminal, in this folder:
-
   . {os.path.relpath(BIN, ROOT)}/activate
   export ANSIBLE_INVENTORY={(DIRECTORY / "inventory.yml").relative_to(ROOT)}
   ansible-playbook playbooks/status.yml                       what every cluster says now
-  ansible-playbook playbooks/rollback.yml --limit site-0001   take a cluster back to where it was
-  ansible-playbook playbooks/abort.yml --limit site-0003      clear up after a failed Prep
+  ansible-playbook playbooks/abort.yml --limit site-0009      clear up after a failed Prep, or a rollback
   ansible-playbook playbooks/upgrade.yml                      again: it goes on from where each cluster is
+  ansible-playbook playbooks/rollback.yml --limit site-0001   refused: what is finalized has no way back
 """
 
 
@@ -36,13 +37,17 @@ def main() -> int:
     try:
         environment = {**os.environ, "ANSIBLE_INVENTORY": str(DIRECTORY / "inventory.yml")}
         done = subprocess.run(
-            [BIN / "ansible-playbook", "playbooks/upgrade.yml", "-e", "@tests/sim/scenarios/demo_vars.yml"], cwd=ROOT, env=environment, check=False
+            [BIN / "ansible-playbook", "playbooks/upgrade.yml", "-e", "@tests/sim/scenarios/demo_vars.yml"],
+            cwd=ROOT,
+            env=environment,
+            check=False,
         )
         # 2 is Ansible's way to say that hosts failed.
         if done.returncode not in (0, 2):
             return done.returncode
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            print(NEXT)
+        stays = sys.stdin.isatty() and sys.stdout.isatty()
+        print(WHAT, STAYS if stays else GONE, NEXT, sep="\n")
+        if stays:
             input("Press Enter here to stop the fleet. ")
         return 0
     except KeyboardInterrupt:
