@@ -18,7 +18,7 @@ SCENARIO = ROOT / "tests" / "sim" / "scenarios" / "demo.yml"
 BIN = Path(sys.executable).parent
 
 WHAT = """
-What you saw is what a real fleet shows. Clusters in trouble were left as they are, and say above what to do about them."""
+What you saw is what a real fleet shows. Clusters in trouble were left as they are; above they say what to do."""
 STAYS = "The simulated fleet is still there. In another terminal, in this folder:"
 GONE = "The simulated fleet is gone now; started from a terminal, `make demo` keeps it up for you to try:"
 NEXT = f"""
