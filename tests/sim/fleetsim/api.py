@@ -67,6 +67,8 @@ def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
 
 async def handle(ep: Endpoint, request: web.BaseRequest) -> web.StreamResponse:
     """Answer one request."""
+    if ep.journal.first_request is None:
+        ep.journal.first_request = ep.clock.real()
     try:
         return await _answer(ep, request)
     except StatusError as error:

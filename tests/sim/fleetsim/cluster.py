@@ -274,6 +274,7 @@ class Cluster:
             "conditions": (obj.get("status") or {}).get("conditions", []),
             "generation": record.generation if record else None,
             "uid": record.uid if record else None,
+            "first_request": journal.first_request,
             "reads": journal.reads,
             "watches": journal.watches,
             "writes": len(journal.entries),

@@ -52,6 +52,7 @@ class Journal:
     reads: int = 0
     watches: int = 0
     spec_writes: int = 0
+    first_request: float | None = None
     last_result: tuple[str, str] | None = None
 
     def write(self, entry: Entry, changed_spec: bool) -> None:
