@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _version
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, init_monitor_seconds, resume
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Fail, Goal, Observed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Fail, Goal, Observed, State
 
 _IMAGE = re.compile(r"([a-z0-9]+://)?\S+")
 
@@ -41,6 +41,10 @@ class Finding:
     check: str
     cause: str
     remedy: str
+
+
+# In the middle of a reboot the agent may not have started yet: the run waits for it.
+_STARTING = frozenset({State.UPGRADE_POST_PIVOT, State.ROLLBACK_RUNNING})
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,8 @@ def survey_findings(survey: Survey, goals: t.Sequence[Goal], policy: Policy) -> 
 
 
 def _agent(survey: Survey) -> t.Iterator[Finding]:
+    if survey.observed.state in _STARTING:
+        return
     if survey.agent_ready is None:
         cause, remedy = "the Lifecycle Agent is not installed", "install the Lifecycle Agent operator"
     elif not survey.agent_ready:

@@ -12,13 +12,21 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import MANAGED_CLUSTERS
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
     Permission,
     Survey,
     permissions_needed,
     references,
 )
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError, NotThere, Observed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Action,
+    Goal,
+    IbuError,
+    NotThere,
+    Observed,
+    Patch,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -45,7 +53,8 @@ def survey(
         observed=observed,
         agent_ready=_agent_ready(session),
         denied=denied,
-        missing_refs=_missing(session, goals, denied),
+        # Prep alone needs them, and a cluster that is past it may not have them any more: a fresh stateroot holds none.
+        missing_refs=_missing(session, [goal for goal in goals if isinstance(decide(observed, goal), Patch)], denied),
         hub_problem=_hub_problem(open_hub, managed_cluster, goals),
     )
 
