@@ -115,9 +115,9 @@ kubeapi: venv ## build the API server that the contract tests start, into .cache
 	@PYTHONPATH=tests/kubeapi $(PY) -m kubeapi build
 
 .PHONY: contract
-contract: venv collections kubeapi ## compare the simulator with a real API server, the decisions with the CRDs
+contract: venv collections kubeapi ## run against a real API server: the simulator's contract, the CRDs, whole upgrades
 	$(say)
-	$(PYTEST) tests/contract $(wildcard tests/differential)
+	$(PYTEST) -n 2 --dist loadfile tests/contract tests/differential tests/kubeapi/tests
 
 .PHONY: playbooks
 playbooks: venv collections ## run the playbooks against simulated fleets
