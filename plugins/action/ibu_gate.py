@@ -25,6 +25,7 @@ class ActionModule(FleetAction):
         "outcome_file": {"type": "path"},
         "budget": {"type": "str", "default": "5%"},
         "fleet": {"type": "list", "elements": "str"},
+        "excluded": {"type": "list", "elements": "str", "default": []},
     }
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -35,16 +36,19 @@ class ActionModule(FleetAction):
         record = Record.load(options["outcome_file"] or default_outcome_file(), writable=not self.check_mode)
         record.begin(run_id(), fleet, Clock().now().isoformat(timespec="seconds"))
         begun = [name for names in record.batches for name in names]
+        begun += (lost := _lost_before_a_gate(task_vars, {*begun, *options["excluded"]}))
         failed = _budget.failures(record.clusters, begun)
         if budget.is_exceeded(len(failed), len(fleet)):
             reason = (
                 f"the fleet's failure budget is spent: {len(failed)} of {len(fleet)} clusters failed, "
                 f"the limit is {budget}"
             )
+            record.save()
             for line in recap(record, fleet, stopped=reason):
                 self.show(line)
             raise IbuError(f"{reason}; this batch and all after it were not started")
-        record.begin_batch(batch)
+        # With the lost ones in it, the report of this batch and the gates after it count them too.
+        record.begin_batch([*lost, *batch])
         record.save()
         return {
             "changed": False,
@@ -52,3 +56,10 @@ class ActionModule(FleetAction):
             "failed_clusters": failed,
             "outcome_file": record.path,
         }
+
+
+def _lost_before_a_gate(task_vars: t.Mapping[str, t.Any], known: t.Collection[str]) -> list[str]:
+    """Hosts that left the play before the gate of their batch: unreachable, failed or ended in tasks of the user's own."""
+    still_there = {str(name) for name in task_vars["ansible_play_hosts"]}
+    names = (str(name) for name in task_vars["ansible_play_hosts_all"])
+    return [name for name in names if name not in still_there and name not in known]

@@ -42,13 +42,15 @@ class ActionModule(FleetAction):
             lines = recap(record, fleet, stopped=None)
         else:
             fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
-            lines = _batch_lines(record, fleet, options)
+            # Hosts that have left the play will not be taken by a later batch.
+            gone = set(task_vars["ansible_play_hosts_all"]) - set(task_vars["ansible_play_hosts"])
+            lines = _batch_lines(record, fleet, gone, options)
         for line in lines:
             self.show(line)
         return {"changed": False, "lines": lines, "outcome_file": path}
 
 
-def _batch_lines(record: Record, fleet: list[str], options: t.Mapping[str, t.Any]) -> list[str]:
+def _batch_lines(record: Record, fleet: list[str], gone: set[str], options: t.Mapping[str, t.Any]) -> list[str]:
     budget = _budget.parse_budget("budget", options["budget"])
     percentage = _budget.check_percentage("max_fail_percentage", options["max_fail_percentage"])
     outcomes = record.clusters
@@ -56,7 +58,7 @@ def _batch_lines(record: Record, fleet: list[str], options: t.Mapping[str, t.Any
     failed = _budget.failures(outcomes, begun)
     batch = record.batches[-1] if record.batches else fleet
     failed_here = len([name for name in batch if name in failed])
-    waiting = len(set(fleet) - set(begun))
+    waiting = len(set(fleet) - set(begun) - gone)
     stopped = None
     if waiting and _budget.stops_play(failed_here, len(batch), percentage):
         stopped = (
