@@ -59,7 +59,7 @@ class ActionModule(FleetAction):
 
 
 def _lost_before_a_gate(task_vars: t.Mapping[str, t.Any], known: t.Collection[str]) -> list[str]:
-    """Hosts that left the play before the gate of their batch: unreachable, failed or ended in tasks of the user's own."""
+    """Hosts that left the play before the gate of their batch: unreachable, failed or ended in the user's own tasks."""
     still_there = {str(name) for name in task_vars["ansible_play_hosts"]}
     names = (str(name) for name in task_vars["ansible_play_hosts_all"])
     return [name for name in names if name not in still_there and name not in known]
