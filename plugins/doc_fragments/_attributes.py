@@ -18,17 +18,18 @@ attributes:
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: >-
+      When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
 options: {}
 """
 
     # For modules that one task runs once for a whole batch.
     FLEET = r"""
 notes:
-  - One task serves all hosts of the batch, whatever the number of forks; set C(run_once) so that all of them get its result.
+  - One task serves all hosts of the batch, whatever the number of forks; set C(run_once) so that all get its result.
   - A host is a cluster. Its connection comes from its own host variables, named as the authentication options of
-    M(kubernetes.core.k8s) behind the prefix C(ibu_), for example C(ibu_kubeconfig), or C(ibu_host) with C(ibu_client_cert)
-    and C(ibu_client_key). The connection to its hub, where there is one, has the prefix C(ibu_hub_).
+    M(kubernetes.core.k8s) behind the prefix C(ibu_), for example C(ibu_kubeconfig), or C(ibu_host) with
+    C(ibu_client_cert) and C(ibu_client_key). The connection to its hub, where there is one, has the prefix C(ibu_hub_).
   - Credentials stay in the process. They are in no result, no report and no outcome file.
 requirements:
   - kubernetes >= 24.2.0

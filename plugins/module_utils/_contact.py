@@ -54,7 +54,7 @@ class NoContact(IbuError):
 
 
 def away_pause(waited: float) -> float:
-    """Seconds to the next attempt: longer the longer it has been silent, so that its return is seen a tenth late at most."""
+    """Seconds to the next attempt: longer the longer it has been silent, so that its return is seen a tenth late."""
     return min(max(waited * _PAUSE_SHARE, _PAUSE_LEAST), _PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311
 
 

@@ -430,7 +430,8 @@ class Drive:
             raise _Ended(
                 Result.FAILED,
                 f"the cluster has answered for {now - self._denied_since:.0f} s, but refuses this identity: {error}",
-                "bearer tokens and role bindings do not survive the pivot; use the admin client certificate and run again",
+                "bearer tokens and role bindings do not survive the pivot; "
+                "use the admin client certificate and run again",
             )
 
     def _check_deadline(self) -> None:

@@ -141,6 +141,11 @@ class Session:
         except ValueError as error:
             raise Unanswered("http", f"{self.url} answered with something that is not JSON", response.status) from error
 
+    def _auth_headers(self) -> dict[str, str]:
+        # Asked for every time: a credential plugin of the kubeconfig may have a new token by now.
+        settings: dict[str, dict[str, str]] = self._configuration.auth_settings()
+        return {auth["key"]: auth["value"] for auth in settings.values()}
+
     def _request(
         self,
         method: str,
@@ -153,7 +158,7 @@ class Session:
         read_seconds: float = _READ_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": "application/json", "User-Agent": "sno.image_upgrade"}
-        headers.update({auth["key"]: auth["value"] for auth in self._configuration.auth_settings().values()})
+        headers.update(self._auth_headers())
         if content_type:
             headers["Content-Type"] = content_type
         with _transport_errors(self.url):
@@ -195,7 +200,8 @@ def _configuration(options: t.Mapping[str, t.Any], prefix: str, workdir: str) ->
         raise InvalidOption(
             f"{prefix}kubeconfig",
             None,
-            f"say how to reach the cluster: {prefix}kubeconfig, or {prefix}host with {prefix}client_cert and {prefix}client_key",
+            f"say how to reach the cluster: {prefix}kubeconfig, or {prefix}host with {prefix}client_cert "
+            f"and {prefix}client_key",
         )
     configuration = Configuration()
     if options.get("kubeconfig"):

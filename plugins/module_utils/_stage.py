@@ -71,7 +71,7 @@ class StageFailed(IbuError):
 
 
 def action_for(stage: Stage, observed: Observed) -> Action:
-    """The action that a desired stage means on this cluster: going Idle finalizes what is done and aborts what is not."""
+    """The action that a desired stage means here: going Idle finalizes what is done and aborts what is not."""
     if stage is not Stage.IDLE:
         return Action(stage.value)
     if observed.state in _FINALIZE_UPGRADE:

@@ -10,7 +10,7 @@ module: ibu_info
 short_description: Where one single-node OpenShift cluster stands in its image-based upgrade
 version_added: 0.1.0
 description:
-  - Reads the cluster's ImageBasedUpgrade and ClusterVersion and returns them in a form that people and playbooks can use.
+  - Reads the cluster's ImageBasedUpgrade and ClusterVersion and returns them in a form for people and playbooks.
 author:
   - The sno.image_upgrade authors (@sno-image-upgrade)
 extends_documentation_fragment:
@@ -117,7 +117,8 @@ status:
       description: The stages so far with their durations in seconds; null while one has not completed.
       type: list
       elements: dict
-      sample: [{stage: Prep, started: "2026-11-21T00:50:00Z", seconds: 250.0, phases: {Stateroot: 190.0, Precache: 60.0}}]
+      sample:
+        - {stage: Prep, started: "2026-11-21T00:50:00Z", seconds: 250.0, phases: {Stateroot: 190.0, Precache: 60.0}}
     next_step:
       description: What to do next, where something is to be done.
       type: str
@@ -136,6 +137,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._module import (
     cluster_name,
     open_session,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError
 
 
 def main() -> None:

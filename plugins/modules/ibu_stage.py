@@ -11,8 +11,8 @@ short_description: Bring one single-node OpenShift cluster to a stage of its ima
 version_added: 0.1.0
 description:
   - Sets C(spec.stage) of the cluster's ImageBasedUpgrade, together with everything that the stage needs, in one patch.
-  - What the cluster has already reached is left alone. A stage that its state cannot reach is refused before anything is
-    sent, with the state and the way out.
+  - What the cluster has already reached is left alone. A stage that its state cannot reach is refused before anything
+    is sent, with the state and the way out.
   - With O(wait=true) it follows the stage through the reboot of the API server to its end, and fails at once, with the
     cluster's own words, when the stage fails.
 author:
@@ -113,8 +113,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: The cluster's state at the end, as M(sno.image_upgrade.ibu_info) returns it. Present on failure too, where the
-    cluster could be read.
+  description: >-
+    The cluster's state at the end, as M(sno.image_upgrade.ibu_info) returns it; on failure too, where it could be read.
   returned: when the cluster could be read
   type: dict
   sample:

@@ -79,7 +79,7 @@ class FleetAction(ActionBase):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Validate the options, do the work, and turn errors that are meant for people into failures."""
-        result = super().run(tmp, task_vars)
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
         if not _session.HAS_KUBERNETES:
             raise AnsibleActionFail(missing_required_lib("kubernetes"))
         self._task.args = {**self._from_variables(task_vars or {}), **self._task.args}
@@ -90,8 +90,8 @@ class FleetAction(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         return result
 
-    # The argument spec. An option that the task does not give is taken from the variable ibu_<option>: of each host where
-    # it says what the cluster shall become, else of the play.
+    # The argument spec. An option that the task does not give is taken from the variable ibu_<option>: of each host
+    # where it says what the cluster shall become, else of the play.
     OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]]
 
     def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

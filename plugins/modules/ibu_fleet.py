@@ -1,0 +1,231 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ibu_fleet
+short_description: Drive all clusters of a batch through an image-based upgrade at once
+version_added: 0.1.0
+description:
+  - Takes every host of the batch through a list of actions, all at once or O(concurrency) at a time, from one task.
+  - It survives the reboot of every API server, ends at once where a stage has failed, and continues from what each cluster
+    says when it is run again.
+  - The task itself fails only for options that nothing can be done with. What became of a cluster stands in its outcome; a
+    verdict task afterwards fails the hosts in RV(failed_clusters), so that C(serial) and C(max_fail_percentage) mean what they
+    say.
+  - An option that the task does not give is taken from the variable C(ibu_OPTION). For O(seed_image_ref), O(oadp_content),
+    O(extra_manifests), O(auto_rollback_on_failure) and O(annotations) that is the variable of each host, so a fleet of several
+    hardware types can have several seeds; for the others it is the play's.
+  - An upgraded cluster is verified before it is finalized, and after Upgrade - ClusterVersion at the seed's release,
+    ClusterOperators and node healthy, no failed Restore, PersistentVolumes bound.
+  - Where a hub connection is configured, the hub's auto-import of the cluster is held back before Upgrade, and let go after the
+    verified Upgrade, after Abort and after FinalizeRollback.
+author:
+  - The sno.image_upgrade authors (@sno-image-upgrade)
+extends_documentation_fragment:
+  - sno.image_upgrade._attributes
+  - sno.image_upgrade._attributes.fleet
+  - sno.image_upgrade._goal
+attributes:
+  check_mode:
+    support: full
+    details: Reads every cluster and says what would be requested next. Nothing is written, the outcome file neither.
+  diff_mode:
+    support: none
+    details: The recap and the outcome file say what has changed.
+  idempotent:
+    support: full
+options:
+  actions:
+    description:
+      - The actions to take every cluster through, in this order; V(Prep), V(Upgrade), V(FinalizeUpgrade), or V(Rollback),
+        V(FinalizeRollback), or V(Abort), whole or a part without gaps.
+      - A cluster starts at the first action that its state has not yet passed.
+    type: list
+    elements: str
+    required: true
+  stop_after:
+    description:
+      - Leave out the actions after this one, for example V(Prep) to prepare ahead of the maintenance window.
+      - At the default all of O(actions) are run.
+    type: str
+  outcome_file:
+    description:
+      - The outcome file of the rollout, JSON.
+      - When omitted, C(rollout-TIME.json) in the directory that C(ansible-playbook) was started in, the same for all batches of
+        a run. A run that follows one which was killed goes on with the file of that one.
+    type: path
+  concurrency:
+    description:
+      - How many clusters to drive at a time. A place is filled again as soon as a cluster is done.
+      - V(0) means the whole batch.
+    type: int
+    default: 0
+  max_failures:
+    description:
+      - Start no further cluster of this batch once more than this many have failed; those under way go on.
+      - When omitted, all are started.
+    type: int
+  timeouts:
+    description:
+      - Deadline per action in seconds, by the action's name.
+      - Those not given are 3600 for Prep, 5400 for Upgrade, 1800 for Rollback and 2400 for the others.
+      - The deadline of Upgrade must leave time for the watchdog and the way back, or a rollback will look like a timeout.
+    type: dict
+    default: {}
+  contact_timeout:
+    description:
+      - How long to try to reach a cluster that does not answer at first, in seconds.
+      - Where the outcome file says that an earlier run left the cluster in its reboot, the deadline of Upgrade counts instead.
+    type: float
+    default: 60
+  settle_timeout:
+    description: How long a state that may be a leftover from before a reboot must last before it counts, in seconds.
+    type: float
+    default: 180
+  verify_timeout:
+    description: How long an upgraded cluster may take to become healthy, in seconds. It is not finalized before.
+    type: float
+    default: 600
+  soak:
+    description:
+      - How long an upgraded cluster must run before it is verified again and finalized, in seconds.
+      - It counts from the completion of Upgrade by the cluster's own clock, so a second run does not start over.
+    type: float
+    default: 0
+  accept_validation_warnings:
+    description: Whether to go on to Upgrade although Prep has left a validation warning about the extra manifests.
+    type: bool
+    default: true
+  rollback_after_expiration:
+    description:
+      - Whether to roll back although C(status.rollbackAvailabilityExpiration) is over.
+      - The node may then come up with expired certificates and need its signing requests approved by hand.
+    type: bool
+    default: false
+  progress_interval:
+    description: Least time between two progress lines, in seconds. Without a change there is one line a minute.
+    type: float
+    default: 5
+seealso:
+  - module: sno.image_upgrade.ibu_preflight
+  - module: sno.image_upgrade.ibu_gate
+  - module: sno.image_upgrade.ibu_report
+"""
+
+EXAMPLES = r"""
+- name: Prepare the whole fleet ahead of the window, fifty at a time
+  sno.image_upgrade.ibu_fleet:
+    actions: [Prep]
+    concurrency: 50
+  run_once: true
+  register: fleet
+
+- name: Upgrade and finalize what is healthy for an hour
+  sno.image_upgrade.ibu_fleet:
+    actions: [Prep, Upgrade, FinalizeUpgrade]
+    soak: 3600
+    timeouts:
+      Prep: 7200
+  run_once: true
+  register: fleet
+
+- name: Fail exactly the clusters that did not get there
+  ansible.builtin.assert:
+    that: inventory_hostname not in fleet.failed_clusters
+    fail_msg: "{{ fleet.failed_clusters[inventory_hostname] | default('') }}"
+    quiet: true
+"""
+
+RETURN = r"""
+outcomes:
+  description: What became of every cluster, by host name.
+  returned: success
+  type: dict
+  contains:
+    result:
+      description: >-
+        V(done), V(skipped), V(failed), V(rolled_back) (by itself), V(timed_out), V(unreachable), V(refused), V(unverified),
+        V(interrupted) or V(never_started).
+      type: str
+      sample: done
+    action:
+      description: The action that the cluster was at last.
+      type: str
+      sample: FinalizeUpgrade
+    completed:
+      description: The actions that the cluster has behind it.
+      type: list
+      elements: str
+      sample: [Prep, Upgrade, FinalizeUpgrade]
+    stage:
+      description: The stage that was requested last.
+      type: str
+      sample: Idle
+    state:
+      description: Where the cluster stood at last.
+      type: str
+      sample: idle
+    message:
+      description: Why it ended there, in the cluster's own words where it has any.
+      type: str
+      sample: ""
+    next_step:
+      description: What to do about it.
+      type: str
+      sample: ""
+    version_before:
+      description: The release that the cluster ran at first.
+      type: str
+      sample: 4.16.8
+    version_after:
+      description: The release that it ran at last.
+      type: str
+      sample: 4.17.3
+    durations:
+      description: Seconds per action, by the cluster's own clock.
+      type: dict
+      sample: {Prep: 250.0, Upgrade: 751.0, FinalizeUpgrade: 41.0}
+    away_seconds:
+      description: The longest silence of its API server, in seconds.
+      type: float
+      sample: 302.4
+    rollback_until:
+      description: Until when a rollback was safe, as far as the cluster has said.
+      type: str
+      sample: "2026-12-20T14:01:00+00:00"
+    started:
+      description: When its drive began, UTC.
+      type: str
+      sample: "2026-11-21T23:01:07+00:00"
+    ended:
+      description: When its drive ended, UTC.
+      type: str
+      sample: "2026-11-21T23:17:30+00:00"
+    seconds:
+      description: How long the drive took, in seconds.
+      type: float
+      sample: 983.2
+    changed:
+      description: Whether a request was sent to the cluster.
+      type: bool
+      sample: true
+    notes:
+      description: What went wrong beside the upgrade itself, for example at the hub.
+      type: list
+      elements: str
+      sample: []
+failed_clusters:
+  description: The message for each cluster that failed, by host name.
+  returned: success
+  type: dict
+  sample: {site-0004: "site-0004 rolled back in stage Upgrade: Rollback due to postpivot failure: ..."}
+outcome_file:
+  description: Where the outcomes were written.
+  returned: success
+  type: str
+  sample: /home/operator/rollout-20261121T230107Z.json
+"""

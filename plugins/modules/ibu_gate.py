@@ -1,0 +1,79 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ibu_gate
+short_description: Begin a batch, unless the failure budget of the whole fleet is spent
+version_added: 0.1.0
+description:
+  - Ansible counts C(max_fail_percentage) per batch and never over the fleet, and misses hosts that were unreachable or
+    rescued. This task, the first of every batch, counts what has failed so far in this run and fails where that is more than
+    O(budget) allows, before anything of the batch is touched.
+  - It enters every cluster of the fleet into the outcome file, so that those never started are listed too.
+  - An option that the task does not give is taken from the variable C(ibu_OPTION).
+author:
+  - The sno.image_upgrade authors (@sno-image-upgrade)
+extends_documentation_fragment:
+  - sno.image_upgrade._attributes
+  - sno.image_upgrade._attributes.fleet
+attributes:
+  check_mode:
+    support: full
+    details: Judges as usual and writes nothing.
+  diff_mode:
+    support: none
+    details: The recap and the outcome file say what has changed.
+  idempotent:
+    support: full
+options:
+  outcome_file:
+    description:
+      - The outcome file of the rollout, JSON.
+      - When omitted, C(rollout-TIME.json) in the directory that C(ansible-playbook) was started in, the same for all batches of
+        a run. A run that follows one which was killed goes on with the file of that one.
+    type: path
+  budget:
+    description:
+      - How many clusters of the fleet may fail, as a share such as V(5%) or as a number of clusters.
+      - The budget must be exceeded to stop the rollout, as with C(max_fail_percentage).
+    type: str
+    default: 5%
+  fleet:
+    description: The hosts of the whole rollout. When omitted, all hosts of the play.
+    type: list
+    elements: str
+seealso:
+  - module: sno.image_upgrade.ibu_fleet
+  - module: sno.image_upgrade.ibu_report
+"""
+
+EXAMPLES = r"""
+- name: Begin the batch unless the fleet's failure budget is spent
+  sno.image_upgrade.ibu_gate:
+    budget: 5%
+  run_once: true
+  any_errors_fatal: true
+"""
+
+RETURN = r"""
+batch:
+  description: The number of this batch in this run, from 1.
+  returned: success
+  type: int
+  sample: 2
+failed_clusters:
+  description: The clusters of earlier batches that count as failed.
+  returned: success
+  type: list
+  elements: str
+  sample: [site-0004]
+outcome_file:
+  description: The outcome file of the rollout.
+  returned: success
+  type: str
+  sample: /home/operator/rollout-20261121T230107Z.json
+"""
