@@ -32,7 +32,8 @@ notes:
     C(ibu_client_cert) and C(ibu_client_key). The connection to its hub, where there is one, has the prefix C(ibu_hub_).
   - Credentials stay in the process. They are in no result, no report and no outcome file.
 requirements:
-  - kubernetes >= 24.2.0
+  - kubernetes >= 31.0.0
+  - urllib3 >= 2.0
 attributes:
   action:
     description: Has a corresponding action plugin, so some parts of the options can be executed on the controller.

@@ -153,6 +153,7 @@ class Drive:
         self._watch: t.Iterator[Observed] | None = None
         self._deadline = float("inf")
         self._denied_since: float | None = None
+        self._last = Observed(State.UNKNOWN)
 
     def run(self) -> Outcome:
         """Drive to the end and say how it ended."""
@@ -368,8 +369,7 @@ class Drive:
 
     def _next_of_watch(self, most: float) -> Observed:
         if self._watch is None:
-            assert self.view.observed is not None, "a drive watches only what it has read"
-            self._watch = self._cluster.changes(self.view.observed, self._watch_seconds(most))
+            self._watch = self._cluster.changes(self._last, self._watch_seconds(most))
         observed = next(self._watch, None)
         if observed is None:
             # A watch that ended quietly proves nothing: read again, then watch from there.
@@ -437,9 +437,8 @@ class Drive:
     def _check_deadline(self) -> None:
         if self._clock.monotonic() < self._deadline:
             return
-        observed, action = self.view.observed, self.view.action
-        assert observed is not None and action is not None, "only an action has a deadline"
-        limit = self._limits.timeout(action)
+        observed, action = self._last, self.view.action
+        limit = self._limits.timeout(action) if action else 0.0
         if self.view.away_since is not None:
             silent = self._clock.monotonic() - self.view.away_since
             raise _Ended(
@@ -469,6 +468,7 @@ class Drive:
         if self.view.away_since is not None:
             gone = self._clock.monotonic() - self.view.away_since
             self.outcome.away_seconds = round(max(self.outcome.away_seconds, gone), 3)
+        self._last = observed
         self.view.observed, self.view.away_since = observed, None
         outcome = self.outcome
         outcome.stage, outcome.state, outcome.version_after = observed.stage, str(observed.state), observed.version

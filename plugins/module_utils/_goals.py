@@ -29,6 +29,8 @@ GOAL_OPTIONS: dict[str, dict[str, t.Any]] = {
             "image": {"type": "str", "required": True},
             "pull_secret_ref": {
                 "type": "dict",
+                # The name of a Secret is no secret.
+                "no_log": False,
                 "aliases": ["pullSecretRef"],
                 "options": {"name": {"type": "str", "required": True}},
             },

@@ -99,6 +99,7 @@ def permissions_needed(goals: t.Iterable[Goal]) -> tuple[Permission, ...]:
     goals = tuple(goals)
     needed = [Permission(verb, *_IBU) for verb in ("get", "list", "watch", "patch")]
     needed.append(Permission("get", "config.openshift.io", "clusterversions"))
+    needed.append(Permission("get", "apps", "deployments", "openshift-lifecycle-agent"))
     if any(goal.action in (Action.UPGRADE, Action.FINALIZE_UPGRADE) for goal in goals):
         needed.extend(_HEALTH)
     for kind, namespace, name in references(goals):

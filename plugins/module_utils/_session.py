@@ -25,8 +25,8 @@ import tempfile
 import typing as t
 from urllib.parse import urlencode
 
-import yaml
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_MAP
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_MAP, AUTH_ARG_SPEC
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     InvalidOption,
@@ -37,6 +37,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 
 try:
     import urllib3
+    import yaml
     from kubernetes.client import Configuration
     from kubernetes.client.rest import RESTClientObject
     from kubernetes.config import ConfigException, load_kube_config_from_dict
@@ -143,7 +144,7 @@ class Session:
 
     def _auth_headers(self) -> dict[str, str]:
         # Asked for every time: a credential plugin of the kubeconfig may have a new token by now.
-        settings: dict[str, dict[str, str]] = self._configuration.auth_settings()
+        settings: t.Any = self._configuration.auth_settings()
         return {auth["key"]: auth["value"] for auth in settings.values()}
 
     def _request(
@@ -195,7 +196,16 @@ def has_connection(options: t.Mapping[str, t.Any]) -> bool:
     return bool(options.get("kubeconfig") or options.get("host"))
 
 
+# Options of kubernetes.core that the REST layer alone does not act on: ignoring them would mean another identity.
+_UNSUPPORTED = ("username", "password", "impersonate_user", "impersonate_groups")
+
+
 def _configuration(options: t.Mapping[str, t.Any], prefix: str, workdir: str) -> Configuration:
+    for name in _UNSUPPORTED:
+        if options.get(name):
+            raise InvalidOption(
+                f"{prefix}{name}", "<given>", "it is not supported; use a client certificate, or a token in api_key"
+            )
     if not has_connection(options):
         raise InvalidOption(
             f"{prefix}kubeconfig",
@@ -210,12 +220,21 @@ def _configuration(options: t.Mapping[str, t.Any], prefix: str, workdir: str) ->
         value = options.get(option)
         if value is None or option in ("kubeconfig", "context", "persist_config"):
             continue
-        if option == "api_key":
+        if AUTH_ARG_SPEC[option].get("type") == "bool":
+            value = _boolean(value, f"{prefix}{option}")
+        elif option == "api_key":
             value = {"authorization": f"Bearer {value}"}
         elif option == "proxy_headers":
             value = urllib3.util.make_headers(**value)
         setattr(configuration, attribute, value)
     return configuration
+
+
+def _boolean(value: t.Any, option: str) -> bool:
+    try:
+        return bool(boolean(value))
+    except TypeError:
+        raise InvalidOption(option, value, "give true or false") from None
 
 
 def _load_kubeconfig(configuration: Configuration, options: t.Mapping[str, t.Any], prefix: str, workdir: str) -> None:

@@ -244,7 +244,8 @@ class Fail:
     settle: bool = False
 
 
-Decision = Done | Patch | Wait | Fail
+# Written without bars, which pylint takes for an operation on dataclasses.
+Decision = t.Union[Done, Patch, Wait, Fail]  # noqa: UP007
 
 
 @dataclass

@@ -17,7 +17,8 @@ extends_documentation_fragment:
   - sno.image_upgrade._attributes
   - kubernetes.core.k8s_auth_options
 requirements:
-  - kubernetes >= 24.2.0
+  - kubernetes >= 31.0.0
+  - urllib3 >= 2.0
 attributes:
   check_mode:
     support: full
@@ -145,12 +146,13 @@ def main() -> None:
     module = cluster_module({"contact_timeout": {"type": "float", "default": 30}}, supports_check_mode=True)
     try:
         session = open_session(module)
-        name = cluster_name(session)
+    except IbuError as error:
+        module.fail_json(msg=str(error))
+    name = cluster_name(session)
+    try:
         observed = first_contact(Cluster(session).read, module.params["contact_timeout"], Clock())
     except NoContact as error:
         module.fail_json(msg=f"{name}: {error}. Next: {error.next_step}", next_step=error.next_step)
-    except IbuError as error:
-        module.fail_json(msg=str(error))
     module.exit_json(changed=False, status=status_of(name, observed))
 
 

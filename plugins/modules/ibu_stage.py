@@ -22,7 +22,8 @@ extends_documentation_fragment:
   - sno.image_upgrade._goal
   - kubernetes.core.k8s_auth_options
 requirements:
-  - kubernetes >= 24.2.0
+  - kubernetes >= 31.0.0
+  - urllib3 >= 2.0
 attributes:
   check_mode:
     support: full
@@ -199,14 +200,17 @@ def main() -> None:
     module = cluster_module(argument_spec(), supports_check_mode=True)
     try:
         session = open_session(module)
-        name = cluster_name(session)
+    except IbuError as error:
+        module.fail_json(msg=str(error))
+    name = cluster_name(session)
+    try:
         answer = to_stage(name, Cluster(session), request_of(module), Clock())
     except StageFailed as error:
         step = error.next_step.replace("{cluster}", name)
         seen = result_of(name, error.answer) if error.answer else {}
         module.fail_json(msg=f"{name}: {error}. Next: {step}", next_step=step, **seen)
     except IbuError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=f"{name}: {error}")
     module.exit_json(note=answer.note, **result_of(name, answer))
 
 
