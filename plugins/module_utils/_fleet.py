@@ -70,7 +70,8 @@ class Fleet:
         self._ended: dict[str, Outcome] = {}
         self._commits_wanted = 0
         self._commits_done = 0
-        self._dirty = True
+        # Names whose outcome may have changed since the last save. A deque: any thread appends, one takes.
+        self._touched: collections.deque[str] = collections.deque()
         self._began = clock.monotonic()
         self._saved_at = float("-inf")
         self._line_at = float("-inf")
@@ -100,6 +101,7 @@ class Fleet:
             with self._changed:
                 self._running.pop(name, None)
                 self._ended[name] = outcome
+                self._touched.append(name)
                 self._changed.notify_all()
         with self._changed:
             self._workers -= 1
@@ -118,9 +120,10 @@ class Fleet:
 
     def _drive(self, name: str, make: Maker) -> Outcome:
         try:
-            drive = make(self._notify, self._commit)
+            drive = make(lambda: self._touched.append(name), lambda: self._commit(name))
             with self._changed:
                 self._running[name] = drive
+                self._touched.append(name)
             return drive.run()
         except Exception as error:  # noqa: BLE001
             # A defect in one drive must not take the others down, nor pass as anything but a failure.
@@ -131,11 +134,9 @@ class Fleet:
                 next_step="report this as a defect of the collection; the cluster itself was not judged",
             )
 
-    def _notify(self) -> None:
-        self._dirty = True
-
-    def _commit(self) -> None:
+    def _commit(self, name: str) -> None:
         """Return once a save that began after this call is on disk; many callers share one save."""
+        self._touched.append(name)
         with self._changed:
             self._commits_wanted += 1
             ticket = self._commits_wanted
@@ -158,7 +159,7 @@ class Fleet:
         now = self._clock.monotonic()
         self._tell_failures(ended)
         self._tell_progress(now, views, list(ended.values()), waiting, over)
-        if wanted > self._commits_done or (self._dirty and now - self._saved_at >= _SAVE_SECONDS):
+        if wanted > self._commits_done or (self._touched and now - self._saved_at >= _SAVE_SECONDS):
             self._save(now)
             with self._changed:
                 self._commits_done = wanted
@@ -169,7 +170,6 @@ class Fleet:
         for name, outcome in ended.items():
             if name not in self._told:
                 self._told.add(name)
-                self._dirty = True
                 if outcome.result.is_failure:
                     for line in _progress.failure_lines(outcome):
                         self._show(line)
@@ -188,8 +188,8 @@ class Fleet:
 
     def _save(self, now: float) -> None:
         """Write the outcome file. A disk that fills up must not strand clusters in the middle of their reboot."""
-        self._dirty, self._saved_at = False, now
-        for outcome in self._outcomes().values():
+        self._saved_at = now
+        for outcome in self._touched_outcomes():
             self._record.put(outcome)
         try:
             self._record.save()
@@ -197,6 +197,13 @@ class Fleet:
             if not self._unsaved_told:
                 self._unsaved_told = True
                 self._show(f"WARNING  the outcome file {self._record.path} cannot be written: {error}")
+
+    def _touched_outcomes(self) -> list[Outcome]:
+        names = set()
+        while self._touched:
+            names.add(self._touched.popleft())
+        outcomes = self._outcomes()
+        return [outcomes[name] for name in names]
 
     def _outcomes(self) -> dict[str, Outcome]:
         with self._changed:
@@ -211,5 +218,6 @@ class Fleet:
                 outcome.result = Result.INTERRUPTED
                 outcome.message = "this run was stopped; the cluster goes on by itself"
                 outcome.next_step = "run again: it continues from what the cluster says"
+        self._touched.extend(outcomes)
         self._save(self._clock.monotonic())
         return outcomes

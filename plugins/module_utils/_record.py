@@ -35,6 +35,9 @@ class Record:
         self.path = path
         self._writable = writable
         self._document = document or {"format": FORMAT, "run": None, "started": None, "batches": [], "clusters": {}}
+        # Each cluster's line of the file. Encoding all of a thousand clusters every second would take a third of the
+        # process's time.
+        self._lines: dict[str, str] = {}
 
     @classmethod
     def load(cls, path: str, *, writable: bool = True) -> Record:
@@ -101,6 +104,7 @@ class Record:
         entry["durations"] = {**before.get("durations", {}), **entry["durations"]}
         entry["version_before"] = before.get("version_before") or entry["version_before"]
         self._document["clusters"][outcome.name] = entry
+        self._lines.pop(outcome.name, None)
 
     def expects_away(self, name: str) -> bool:
         """True where an earlier run left this cluster in the middle of an action that reboots it."""
@@ -116,7 +120,7 @@ class Record:
         descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".outcome-", suffix=".json")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(self._document, stream, indent=1)
+                stream.write(self._text())
             # mkstemp creates for this user alone; the file holds no secrets and is meant to be read by others.
             os.chmod(temporary, 0o644)
             os.replace(temporary, self.path)
@@ -124,6 +128,16 @@ class Record:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+    def _text(self) -> str:
+        """The document with a line per cluster, of which only those that changed are encoded again."""
+        clusters = self._document["clusters"]
+        for name, entry in clusters.items():
+            if name not in self._lines:
+                self._lines[name] = f"{json.dumps(name)}: {json.dumps(entry)}"
+        head = json.dumps({key: value for key, value in self._document.items() if key != "clusters"})
+        lines = ",\n".join(self._lines[name] for name in clusters)
+        return f'{head[:-1]}, "clusters": {{\n{lines}\n}}}}\n'
 
     def save_remaining(self) -> str | None:
         """Write the names that a rerun should take, one a line, for ``--limit @FILE``. None where none is left."""
@@ -146,9 +160,11 @@ class Record:
 
 
 def _entry(outcome: Outcome) -> dict[str, t.Any]:
-    entry = dataclasses.asdict(outcome)
+    # The drive goes on writing meanwhile: its containers are copied in one step each, never iterated over.
+    entry = {**vars(outcome), "result": str(outcome.result)}
+    entry.update(durations=dict(outcome.durations), completed=list(outcome.completed), notes=list(outcome.notes))
     del entry["name"]
-    return {**entry, "result": str(outcome.result)}
+    return entry
 
 
 def _outcome(name: str, entry: t.Mapping[str, t.Any]) -> Outcome:
