@@ -14,12 +14,13 @@ description:
   - The inventory file's name ends in C(managed_clusters.yml) or C(managed_clusters.yaml).
   - Host variables are C(ibu_managed_cluster) (its name on the hub), C(ibu_managed_cluster_labels),
     C(ibu_managed_cluster_claims), C(ibu_managed_cluster_version) (claim C(version.openshift.io), else label
-    C(openshiftVersion)), C(ibu_managed_cluster_available) (V(True), V(False) or V(Unknown), as the condition
-    C(ManagedClusterConditionAvailable) says), C(ibu_managed_cluster_url), C(ansible_connection) and
-    C(ansible_python_interpreter).
-  - Groups are C(managed_clusters), C(clusters_available), C(clusters_unavailable), C(clusters_unknown),
-    C(clusters_without_connection), and after the labels of group upgrades C(ibgu_<action>_completed) and
-    C(ibgu_<action>_failed), for example C(ibgu_upgrade_failed). They are there without members too.
+    C(openshiftVersion)), C(ibu_managed_cluster_available) (whether the condition
+    C(ManagedClusterConditionAvailable) is true), C(ibu_managed_cluster_url) (of its API server), C(ansible_connection)
+    and C(ansible_python_interpreter).
+  - Groups are C(managed_clusters), after that condition C(clusters_available), C(clusters_unavailable) or
+    C(clusters_unknown), further C(clusters_without_connection), and after the labels of group upgrades
+    C(ibgu_<action>_completed) and C(ibgu_<action>_failed), for example C(ibgu_upgrade_failed). They are there without
+    members too.
   - A cluster whose kubeconfig is missing or unusable stays in the inventory, without connection variables; its variable
     C(ibu_connection_error) says why.
 author:

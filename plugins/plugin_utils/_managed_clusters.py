@@ -51,7 +51,7 @@ class ManagedCluster:
     name: str
     labels: dict[str, str]
     claims: dict[str, str]
-    available: str
+    availability: str
     url: str | None
 
     @classmethod
@@ -64,7 +64,7 @@ class ManagedCluster:
             name=meta["name"],
             labels=dict(meta.get("labels") or {}),
             claims={entry["name"]: entry.get("value", "") for entry in status.get("clusterClaims") or ()},
-            available=conditions.get(_AVAILABLE) or "Unknown",
+            availability=conditions.get(_AVAILABLE) or "Unknown",
             url=next((config["url"] for config in configs if config.get("url")), None),
         )
 
@@ -81,14 +81,14 @@ class ManagedCluster:
             "ibu_managed_cluster_labels": self.labels,
             "ibu_managed_cluster_claims": self.claims,
             "ibu_managed_cluster_version": self.version,
-            "ibu_managed_cluster_available": self.available,
+            "ibu_managed_cluster_available": self.availability == "True",
             "ibu_managed_cluster_url": self.url,
         }
 
     @property
     def groups(self) -> list[str]:
         """The groups that the cluster is in."""
-        found = [ALL_CLUSTERS, _GROUP_OF_STATUS.get(self.available, _UNKNOWN_GROUP)]
+        found = [ALL_CLUSTERS, _GROUP_OF_STATUS.get(self.availability, _UNKNOWN_GROUP)]
         for label in self.labels:
             if match := _IBGU_LABEL.fullmatch(label):
                 found.append(f"ibgu_{match[1]}_{match[2]}")
