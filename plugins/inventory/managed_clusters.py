@@ -322,7 +322,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 self.inventory.add_group(group)
                 self.inventory.add_child(group, cluster.name)
             self._construct(cluster.name, variables)
-        self._warn({name: found for name, found in connections.items() if isinstance(found, IbuError)})
+        self._warn_of(connections)
 
     def _common_variables(self) -> dict[str, t.Any]:
         hub = {name: self.get_option(name) for name in HUB_OPTIONS} if self.get_option("hub_variables") else {}
@@ -339,11 +339,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict=strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict=strict)
 
-    def _warn(self, errors: dict[str, IbuError]) -> None:
-        if errors:
-            first = next(iter(errors))
+    def _warn_of(self, connections: dict[str, Found]) -> None:
+        errors = [(name, error) for name, error in connections.items() if isinstance(error, IbuError)]
+        for name, error in errors[:1]:
             self.display.warning(
-                f"{len(errors)} clusters have no connection, for example {first}: {errors[first]} "
+                f"{len(errors)} of {len(connections)} clusters have no connection, for example {name}: {error} "
                 f"(group {WITHOUT_CONNECTION}, variable ibu_connection_error)"
             )
 

@@ -69,7 +69,7 @@ def test_several_selectors_are_alternatives_and_none_selects_nothing() -> None:
 def random_selector(rng: random.Random) -> Selector:
     """Up to three conditions on three labels with two values."""
     document: dict[str, Any] = {"matchLabels": {}, "matchExpressions": []}
-    for _ in range(rng.randint(0, 3)):
+    for _turn in range(rng.randint(0, 3)):
         key, operator = rng.choice("abc"), rng.choice(["equal", "In", "NotIn", "Exists", "DoesNotExist"])
         values = rng.sample(["", "1", "2"], rng.randint(1, 2))
         if operator == "equal":
@@ -89,7 +89,7 @@ def test_the_query_means_to_a_server_what_the_selector_means_here() -> None:
         for values in itertools.product([None, "", "1", "2"], repeat=3)
     ]
     records = [store.Record({"metadata": {"name": "x", "labels": labels}}, 1) for labels in every]
-    for _ in range(500):
+    for _turn in range(500):
         selector = random_selector(rng)
         asked = server.label_selector(selector.query) or (lambda _record: True)
         for labels, record in zip(every, records, strict=True):
