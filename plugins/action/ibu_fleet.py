@@ -152,10 +152,7 @@ def _open_record(path: str, hosts: t.Iterable[Host], clock: Clock, check: bool) 
     """The rollout's outcome file, with every host of the batch in it; written once to prove that it can be."""
     record = Record.load(path, writable=not check)
     record.begin(run_id(), (host.name for host in hosts), clock.now().isoformat(timespec="seconds"))
-    try:
-        record.save()
-    except OSError as error:
-        raise InvalidOption("outcome_file", path, f"it cannot be written: {error.strerror}") from error
+    record.save_first()
     return record
 
 

@@ -43,13 +43,13 @@ class ActionModule(FleetAction):
                 f"the fleet's failure budget is spent: {len(failed)} of {len(fleet)} clusters failed, "
                 f"the limit is {budget}"
             )
-            record.save()
+            record.save_first()
             for line in recap(record, fleet, stopped=reason):
                 self.show(line)
             raise IbuError(f"{reason}; this batch and all after it were not started")
         # With the lost ones in it, the report of this batch and the gates after it count them too.
         record.begin_batch([*lost, *batch])
-        record.save()
+        record.save_first()
         return {
             "changed": False,
             "batch": len(record.batches),

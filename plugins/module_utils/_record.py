@@ -139,6 +139,13 @@ class Record:
         lines = ",\n".join(self._lines[name] for name in clusters)
         return f'{head[:-1]}, "clusters": {{\n{lines}\n}}}}\n'
 
+    def save_first(self) -> None:
+        """Save before anything is done, when another file can still be named. Raises InvalidOption."""
+        try:
+            self.save()
+        except OSError as error:
+            raise InvalidOption("outcome_file", self.path, f"it cannot be written: {error.strerror}") from error
+
     def save_remaining(self) -> str | None:
         """Write the names that a rerun should take, one a line, for ``--limit @FILE``. None where none is left."""
         names = [name for name, outcome in self.clusters.items() if outcome.result not in (Result.DONE, Result.SKIPPED)]
