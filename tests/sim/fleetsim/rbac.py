@@ -29,14 +29,16 @@ class Rule:
         return cls(**{key: tuple(value) if isinstance(value, list) else (value,) for key, value in data.items()})
 
     def covers(self, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
-        pairs = (
-            (self.verbs, verb),
-            (self.groups, group),
-            (self.resources, resource),
-            (self.namespaces, namespace),
-            (self.names, name),
-        )
+        pairs = self._pairs(verb, group, resource, namespace, name)
         return all("*" in allowed or asked in allowed for allowed, asked in pairs)
+
+    def touches(self, verb: str, group: str, resource: str, namespace: str, name: str) -> bool:
+        """Like `covers`, but a question for everything (`*`) touches every rule."""
+        pairs = self._pairs(verb, group, resource, namespace, name)
+        return all("*" in (*allowed, asked) or asked in allowed for allowed, asked in pairs)
+
+    def _pairs(self, *asked: str) -> Iterable[tuple[tuple[str, ...], str]]:
+        return zip((self.verbs, self.groups, self.resources, self.namespaces, self.names), asked, strict=True)
 
 
 class Rbac:
@@ -52,7 +54,7 @@ class Rbac:
         # everybody who is known may ask what he may do (system:basic-user)
         if group == "authorization.k8s.io" and verb == "create" and user.name != "system:anonymous":
             return True
-        if any(rule.covers(verb, group, resource, namespace, name) for rule in self.denied):
+        if any(rule.touches(verb, group, resource, namespace, name) for rule in self.denied):
             return False
         return any(rule.covers(verb, group, resource, namespace, name) for rule in self.rules.get(user.name, ()))
 
