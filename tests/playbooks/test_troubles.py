@@ -20,7 +20,7 @@ ROLLBACK = "sno.image_upgrade.rollback -l {cluster}"
 NEW, OLD = "4.17.3", "4.16.8"
 ALL = ["Prep", "Upgrade", "Idle"]
 
-# Real seconds, far above what an action that gets anywhere takes at this speed: that is four for the watchdog's rollback.
+# Real seconds, far above what actions take that get anywhere: the longest is the watchdog's rollback with four.
 TIMEOUTS = {"Prep": 8, "Upgrade": 12, "FinalizeUpgrade": 5}
 
 
