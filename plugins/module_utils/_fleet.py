@@ -218,6 +218,7 @@ class Fleet:
                 outcome.result = Result.INTERRUPTED
                 outcome.message = "this run was stopped; the cluster goes on by itself"
                 outcome.next_step = "run again: it continues from what the cluster says"
-        self._touched.extend(outcomes)
+        # Whoever was not started in this run keeps what an earlier one has said.
+        self._touched.extend(name for name, outcome in outcomes.items() if outcome.result is not Result.NEVER_STARTED)
         self._save(self._clock.monotonic())
         return outcomes

@@ -102,6 +102,8 @@ class Record:
         entry = _entry(outcome)
         before = self._document["clusters"].get(outcome.name) or {}
         entry["durations"] = {**before.get("durations", {}), **entry["durations"]}
+        # Until its first contact a drive has no action; what an earlier run left under way still is.
+        entry["action"] = entry["action"] or before.get("action")
         entry["version_before"] = before.get("version_before") or entry["version_before"]
         self._document["clusters"][outcome.name] = entry
         self._lines.pop(outcome.name, None)
