@@ -44,7 +44,7 @@ class Hub:
         return self._local.session  # type: ignore[no-any-return]
 
     def label(self, name: str, **labels: str) -> None:
-        """Set labels of a ManagedCluster; a double underscore stands for a slash and the domain of TALM."""
+        """Set labels of a ManagedCluster."""
         self.session.merge_patch(f"{MANAGED}/{name}", {"metadata": {"labels": labels}})
 
     def add_secret(self, name: str, text: str | None = None) -> None:
@@ -83,7 +83,8 @@ class Hub:
         """What ansible-inventory lists."""
         done = self.ansible("ansible-inventory", "-i", str(self.source(**options)), "--list")
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)  # type: ignore[no-any-return]
+        # This is how ansible-inventory writes text that is not to be taken for a template.
+        return json.loads(done.stdout, object_hook=lambda found: found.get("__ansible_unsafe", found))  # type: ignore[no-any-return]
 
     def failure(self, **options: Any) -> str:
         """What ansible-inventory says where it fails, in one line."""
@@ -195,5 +196,5 @@ def test_thousands_of_clusters_take_seconds(prepare: Any, tmp_path: Path, by_lab
     done = hub.ansible("ansible", "managed_clusters:!clusters_without_connection", "-i", str(source), "--list-hosts")
     seconds = time.monotonic() - began
     assert f"hosts ({count})" in done.stdout
-    # It takes 3 to 6 s by itself; the tests share the machine.
+    # It takes 3 to 7 s by itself; the tests share the machine.
     assert seconds < 20
