@@ -1,0 +1,491 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One cluster driven through its goals: it follows a script, and the clock moves only when somebody waits."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Action,
+    Goal,
+    IbuError,
+    NotThere,
+    Observed,
+    Outcome,
+    Refused,
+    Result,
+    SeedImage,
+    State,
+    Unanswered,
+)
+from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
+
+OLD, NEW = "4.16.8", "4.17.3"
+SEED = SeedImage(NEW, "registry.example.com/seed:4.17.3")
+SPEC = {"seedImageRef": SEED.as_spec()}
+BORN = datetime.datetime(2026, 11, 21, tzinfo=datetime.timezone.utc)
+ALLOWED = {
+    State.IDLE: ("Prep",),
+    State.PREP_RUNNING: ("Idle",),
+    State.PREP_FAILED: ("Idle",),
+    State.PREP_COMPLETED: ("Idle", "Upgrade"),
+    State.UPGRADE_PRE_PIVOT: ("Idle",),
+    State.UPGRADE_POST_PIVOT: ("Rollback",),
+    State.UPGRADE_COMPLETED: ("Idle", "Rollback"),
+    State.ROLLED_BACK: ("Idle",),
+    State.ROLLBACK_COMPLETED: ("Idle",),
+}
+UP = (Action.PREP, Action.UPGRADE, Action.FINALIZE_UPGRADE)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime.datetime:
+        return BORN + datetime.timedelta(seconds=self.seconds)
+
+    def wait(self, stop: threading.Event, seconds: float) -> None:
+        assert seconds > 0, "a wait that does not wait spins"
+        self.seconds += seconds
+
+
+def at(
+    state: State, version: str = OLD, *, generation: int = 1, uid: str = "a", message: str = "", **more: Any
+) -> Observed:
+    return Observed(
+        state,
+        version=version,
+        valid_next=ALLOWED.get(state, ()),
+        uid=uid,
+        generation=generation,
+        spec=SPEC,
+        message=message or str(state),
+        **more,
+    )
+
+
+def away(kind: str = "connect", status: int | None = None) -> Unanswered:
+    return NotThere("not found") if status == 404 else Unanswered(kind, f"{kind} trouble", status)
+
+
+HEALTHY = Health(
+    {"status": {"desired": {"version": NEW}}},
+    [],
+    [{"metadata": {"name": "n"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}],
+    [],
+    [],
+)
+SICK = Health({"status": {"desired": {"version": NEW}}}, [], [], [], [])
+
+
+class FakeCluster:
+    """Answers from a script of (call, answer); the last answer of ``read`` may be repeated for ever."""
+
+    def __init__(self, clock: FakeClock, *script: tuple[str, Any], then: Any = None, health: Any = HEALTHY) -> None:
+        self._clock = clock
+        self._script = list(script)
+        self._then = then
+        self._health = health
+        self.patches: list[Mapping[str, Any]] = []
+        self.calls: list[str] = []
+
+    def _answer(self, call: str) -> Any:
+        self.calls.append(call)
+        if not self._script and self._then is not None:
+            answer = self._then
+        else:
+            assert self._script, f"nothing left to answer {call} with"
+            expected, answer = self._script.pop(0)
+            assert call == expected, (call, expected, self.calls)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def read(self) -> Observed:
+        found: Observed = self._answer("read")
+        return found
+
+    def patch(self, body: Mapping[str, Any], *, dry_run: bool = False) -> Observed:
+        self.patches.append(body)
+        found: Observed = self._answer("patch")
+        return found
+
+    def changes(self, since: Observed, seconds: int) -> Iterator[Observed]:
+        while True:
+            if not self._script and self._then is not None:
+                self._clock.seconds += seconds
+                return
+            if self._script[0][0] != "event":
+                self._clock.seconds += seconds
+                return
+            yield self._answer("event")
+
+    def health(self) -> Health:
+        self.calls.append("health")
+        if isinstance(self._health, BaseException):
+            raise self._health
+        health: Health = self._health
+        return health
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    @property
+    def stages(self) -> list[str]:
+        return [body["spec"]["stage"] for body in self.patches]
+
+
+class Hold:
+    def __init__(self, error: IbuError | None = None) -> None:
+        self.error = error
+        self.calls: list[str] = []
+
+    def hold(self) -> None:
+        self._call("hold")
+
+    def release(self) -> None:
+        self._call("release")
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if self.error:
+            raise self.error
+
+
+def run(clock: FakeClock, cluster: FakeCluster, *actions: Action, limits: Limits | None = None, **more: Any) -> Outcome:
+    goals = [Goal(action, SEED if action in UP else None) for action in actions]
+    stop = more.pop("stop", threading.Event())
+    drive = Drive("site-0001", cluster, goals, limits=limits or Limits(), clock=clock, stop=stop, **more)  # type: ignore[arg-type]
+    return drive.run()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+IDLE, PREPARED = at(State.IDLE), at(State.PREP_COMPLETED, generation=2)
+PRE, POST = at(State.UPGRADE_PRE_PIVOT, generation=3), at(State.UPGRADE_POST_PIVOT, NEW, uid="b")
+UPGRADED = at(State.UPGRADE_COMPLETED, NEW, uid="b")
+FINALIZING, FINALIZED = at(State.FINALIZING, NEW, uid="b", generation=2), at(State.IDLE, NEW, uid="b", generation=2)
+
+
+def test_from_idle_to_finalized_through_the_reboot(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock,
+        ("read", IDLE),
+        ("patch", at(State.PENDING, generation=2)),
+        ("event", at(State.PREP_RUNNING, generation=2)),
+        ("event", PREPARED),
+        ("patch", at(State.PENDING, generation=3)),
+        ("event", PRE),
+        ("event", away()),
+        ("read", away()),
+        ("read", away(status=404)),
+        ("read", at(State.NO_STATUS, NEW, uid="b")),
+        ("event", POST),
+        ("event", UPGRADED),
+        ("patch", FINALIZING),
+        ("event", FINALIZED),
+    )
+    hold = Hold()
+
+    outcome = run(clock, cluster, *UP, import_hold=hold)
+
+    assert outcome.result is Result.DONE, outcome
+    assert outcome.completed == ["Prep", "Upgrade", "FinalizeUpgrade"]
+    assert (outcome.version_before, outcome.version_after) == (OLD, NEW)
+    assert cluster.stages == ["Prep", "Upgrade", "Idle"]
+    assert hold.calls == ["hold", "release"]
+    assert outcome.away_seconds > 0
+    assert cluster.calls.count("health") == 2, "once after Upgrade, once before finalize"
+
+
+def test_a_finished_cluster_is_left_alone(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", FINALIZED))
+
+    outcome = run(clock, cluster, *UP)
+
+    assert (outcome.result, outcome.changed, cluster.patches) == (Result.DONE, False, [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        away("connect"),
+        away("timeout"),
+        away("tls"),
+        away("session", 401),
+        away("rights", 403),
+        away(status=404),
+        away("http", 429),
+        away("http", 500),
+        away("http", 503),
+        away("expired", 410),
+    ],
+    ids=lambda error: f"{error.kind}-{error.status}",
+)
+def test_any_silence_is_a_state_during_the_upgrade(clock: FakeClock, error: Unanswered) -> None:
+    cluster = FakeCluster(clock, ("read", PRE), ("event", error), ("read", error), ("read", error), ("read", UPGRADED))
+
+    assert run(clock, cluster, Action.UPGRADE).result is Result.DONE
+
+
+@pytest.mark.parametrize(
+    ("error", "patient", "remedy"),
+    [
+        (away("connect"), True, "power, network"),
+        (away("http", 503), True, "run again"),
+        (away(status=404), True, "Lifecycle Agent"),
+        (away("session", 401), False, "credential"),
+        (away("rights", 403), False, "rights"),
+        (away("tls"), False, "CA"),
+    ],
+    ids=lambda value: str(getattr(value, "kind", value)),
+)
+def test_the_same_silence_is_a_failure_at_first_contact(
+    clock: FakeClock, error: Unanswered, patient: bool, remedy: str
+) -> None:
+    cluster = FakeCluster(clock, then=error)
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(contact=30))
+
+    assert outcome.result is Result.UNREACHABLE
+    assert remedy in outcome.next_step
+    assert (clock.seconds - 1000 >= 30) is patient
+
+
+def test_a_known_reboot_is_waited_for_at_first_contact(clock: FakeClock) -> None:
+    script = [("read", away("session", 401))] * 200
+    cluster = FakeCluster(clock, *script, ("read", UPGRADED))
+
+    assert run(clock, cluster, Action.UPGRADE, expect_away=True).result is Result.DONE
+
+
+def test_a_server_that_knows_this_identity_no_more_is_not_waited_for(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", PRE), then=away("session", 401))
+
+    outcome = run(clock, cluster, Action.UPGRADE, limits=Limits(denied=300))
+
+    assert outcome.result is Result.FAILED
+    assert "refuses this identity" in outcome.message and "client certificate" in outcome.next_step
+    assert 300 <= clock.seconds - 1000 < 400
+
+
+def test_a_failed_stage_ends_within_one_event(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock, ("read", PRE), ("event", at(State.ROLLED_BACK, uid="c", message="Rollback due to postpivot failure: x"))
+    )
+
+    outcome = run(clock, cluster, Action.UPGRADE)
+
+    assert outcome.result is Result.ROLLED_BACK
+    assert outcome.message == "Rollback due to postpivot failure: x"
+    assert "abort -l site-0001" in outcome.next_step
+    assert clock.seconds == 1000
+
+
+def test_the_deadline_names_what_the_stage_waits_for(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", at(State.PREP_RUNNING)), then=at(State.PREP_RUNNING, message="pulling"))
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(timeouts={Action.PREP: 600}))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert "longer than 600 s" in outcome.message and "pulling" in outcome.message
+    assert 600 <= clock.seconds - 1000 < 760
+
+
+def test_the_deadline_counts_during_an_outage(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", PRE), then=away("connect"))
+
+    outcome = run(clock, cluster, Action.UPGRADE, limits=Limits(timeouts={Action.UPGRADE: 900}))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert "no answer for" in outcome.message and "before reboot" in outcome.message
+
+
+def test_a_refusal_is_reported_in_the_apis_words(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", IDLE), ("patch", Refused("no such image reference", 422)), ("read", IDLE))
+
+    outcome = run(clock, cluster, Action.PREP)
+
+    assert outcome.result is Result.REFUSED
+    assert "no such image reference" in outcome.message and "it allows: Prep" in outcome.message
+
+
+def test_a_refusal_is_forgotten_where_the_cluster_has_moved_on(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", IDLE), ("patch", Refused("not permitted", 422)), ("read", PREPARED))
+
+    assert run(clock, cluster, Action.PREP).result is Result.DONE
+
+
+def test_a_patch_whose_answer_was_lost_is_not_sent_again(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", PREPARED), ("patch", away("timeout")), ("read", PRE), ("event", UPGRADED))
+
+    assert run(clock, cluster, Action.UPGRADE).result is Result.DONE
+    assert cluster.stages == ["Upgrade"]
+
+
+def test_an_event_of_before_the_patch_is_not_believed(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock,
+        ("read", at(State.IDLE, generation=1)),
+        ("patch", at(State.PENDING, generation=2)),
+        ("event", at(State.IDLE, generation=1)),
+        ("event", PREPARED),
+    )
+
+    assert run(clock, cluster, Action.PREP).result is Result.DONE
+    assert cluster.stages == ["Prep"]
+
+
+def test_the_object_of_before_the_reboot_is_waited_out_on_the_way_back(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock,
+        ("read", UPGRADED),
+        ("patch", at(State.ROLLBACK_RUNNING, NEW, uid="b", generation=2)),
+        ("event", away()),
+        ("read", at(State.UPGRADE_PRE_PIVOT, uid="a", generation=3)),
+        ("read", at(State.UPGRADE_PRE_PIVOT, uid="a", generation=3)),
+        ("read", at(State.ROLLBACK_COMPLETED, uid="c")),
+    )
+
+    outcome = run(clock, cluster, Action.ROLLBACK, limits=Limits(settle=600))
+
+    assert outcome.result is Result.DONE
+    assert cluster.stages == ["Rollback"]
+
+
+def test_what_does_not_settle_is_refused(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", PRE), then=PRE)
+
+    outcome = run(clock, cluster, Action.ROLLBACK, limits=Limits(settle=180))
+
+    assert outcome.result is Result.REFUSED
+    assert 180 <= clock.seconds - 1000 < 400
+
+
+@pytest.mark.parametrize("health", [SICK, away("http", 503)], ids=["sick", "unreadable"])
+def test_nothing_is_finalized_without_verification(clock: FakeClock, health: Any) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED), health=health)
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(verify=120))
+
+    assert outcome.result is Result.UNVERIFIED
+    assert cluster.patches == []
+    assert "rollback -l site-0001" in outcome.next_step
+    assert 120 <= clock.seconds - 1000 < 200
+
+
+@pytest.mark.parametrize(("soak", "completed", "waited"), [(0, 0, 0), (300, 100, 200), (300, 400, 0), (300, -50, 300)])
+def test_soak_counts_from_the_end_of_the_upgrade(clock: FakeClock, soak: int, completed: int, waited: int) -> None:
+    since = BORN - datetime.timedelta(seconds=completed)
+    upgraded = at(State.UPGRADE_COMPLETED, NEW, uid="b", since=since, now=BORN)
+    cluster = FakeCluster(clock, ("read", upgraded), ("patch", FINALIZING), ("event", FINALIZED))
+
+    run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(soak=soak))
+
+    assert clock.seconds - 1000 == pytest.approx(waited)
+
+
+def test_no_upgrade_without_the_hubs_consent(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", PREPARED))
+
+    outcome = run(clock, cluster, Action.UPGRADE, import_hold=Hold(IbuError("hub is down")))
+
+    assert outcome.result is Result.FAILED and "hub is down" in outcome.message
+    assert cluster.patches == []
+
+
+def test_a_hub_that_does_not_let_go_is_a_note(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", IDLE))
+    hold = Hold(IbuError("hub is down"))
+    drive_to_abort = FakeCluster(
+        clock, ("read", PREPARED), ("patch", at(State.ABORTING, generation=3)), ("event", IDLE_AGAIN)
+    )
+
+    assert run(clock, cluster, Action.ABORT, import_hold=hold).notes == []
+    outcome = run(clock, drive_to_abort, Action.ABORT, import_hold=hold)
+
+    assert outcome.result is Result.DONE
+    assert outcome.notes == ["the hub still holds its auto-import back: hub is down"]
+
+
+IDLE_AGAIN = at(State.IDLE, generation=3)
+
+
+def test_the_record_is_written_before_the_node_reboots(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", PREPARED), ("patch", PRE), ("event", UPGRADED))
+    seen: list[int] = []
+
+    run(clock, cluster, Action.UPGRADE, commit=lambda: seen.append(len(cluster.patches)))
+
+    assert seen == [0]
+
+
+def test_prep_needs_no_such_record(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", IDLE), ("patch", at(State.PREP_RUNNING, generation=2)), ("event", PREPARED))
+    seen: list[int] = []
+
+    run(clock, cluster, Action.PREP, commit=lambda: seen.append(1))
+
+    assert seen == []
+
+
+def test_a_stopped_run_sends_nothing_more(clock: FakeClock) -> None:
+    stop = threading.Event()
+    cluster = FakeCluster(clock, ("read", PREPARED))
+
+    outcome = run(clock, cluster, Action.UPGRADE, stop=stop, commit=stop.set)
+
+    assert outcome.result is Result.INTERRUPTED
+    assert cluster.patches == []
+
+
+@pytest.mark.parametrize(
+    ("first", "message", "changed"),
+    [(IDLE, "would go to Prep", True), (at(State.PREP_RUNNING), "would wait", False), (FINALIZED, "", False)],
+    ids=["request", "wait", "nothing"],
+)
+def test_check_mode_only_looks(clock: FakeClock, first: Observed, message: str, changed: bool) -> None:
+    cluster = FakeCluster(clock, ("read", first))
+
+    outcome = run(clock, cluster, *UP, check=True)
+
+    assert outcome.result is Result.DONE
+    assert message in outcome.message
+    assert (outcome.changed, cluster.patches) == (changed, [])
+
+
+def test_abort_skips_the_upgraded(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED))
+
+    outcome = run(clock, cluster, Action.ABORT)
+
+    assert outcome.result is Result.SKIPPED
+    assert cluster.patches == []
+
+
+def test_durations_come_from_the_clusters_own_clock(clock: FakeClock) -> None:
+    later = BORN + datetime.timedelta(seconds=41)
+    cluster = FakeCluster(
+        clock,
+        ("read", UPGRADED),
+        ("patch", at(State.FINALIZING, NEW, uid="b", generation=2, now=BORN)),
+        ("event", at(State.IDLE, NEW, uid="b", generation=2, since=later)),
+    )
+
+    assert run(clock, cluster, Action.FINALIZE_UPGRADE).durations == {"FinalizeUpgrade": 41.0}
