@@ -161,13 +161,23 @@ class _Checker:
             return []
         open_hub = host.open_hub if host.has_hub else None
         found = survey(host.name, session, observed, ahead, open_hub, host.managed_cluster)
-        return survey_findings(found, ahead, self._policy)
+        findings = survey_findings(found, ahead, self._policy)
+        if self._record is not None and self._record.was_under_way(host.name):
+            # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.
+            return [_failed_meanwhile(finding) if finding.check == "state" else finding for finding in findings]
+        return findings
 
     def _silence(self, name: str, error: NoContact) -> Finding:
         if self._record is not None and self._record.expects_away(name):
             cause = "it does not answer, but an earlier run left it in the middle of its reboot"
             return Finding(Severity.WARNED, name, "contact", cause, "nothing: this run waits for it")
         return Finding(Severity.NO_ANSWER, name, "contact", str(error), error.next_step)
+
+
+def _failed_meanwhile(finding: Finding) -> Finding:
+    cause = f"since an earlier run was stopped: {finding.cause}"
+    remedy = f"nothing now: this run enters it as failed; then {finding.remedy}"
+    return dataclasses.replace(finding, severity=Severity.WARNED, cause=cause, remedy=remedy)
 
 
 def _blocked_by_option(name: str, error: InvalidOption) -> Finding:

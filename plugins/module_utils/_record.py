@@ -75,8 +75,12 @@ class Record:
     @property
     def is_unfinished(self) -> bool:
         """True where a run ended before its clusters did."""
-        ongoing = (Result.IN_FLIGHT, Result.INTERRUPTED)
-        return any(entry.get("result") in ongoing for entry in self._document["clusters"].values())
+        return any(self.was_under_way(name) for name in self._document["clusters"])
+
+    def was_under_way(self, name: str) -> bool:
+        """True where an earlier run did not see how this cluster ended."""
+        entry = self._document["clusters"].get(name) or {}
+        return entry.get("result") in (Result.IN_FLIGHT, Result.INTERRUPTED)
 
     @property
     def batches(self) -> list[list[str]]:
