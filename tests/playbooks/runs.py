@@ -216,7 +216,10 @@ class Started:
 
     def wait_until_gone(self, seconds: float) -> None:
         """Until not one process of the run is left."""
-        until(lambda: self.process.poll() is not None and not self.processes(), seconds, "the run is gone")
+        try:
+            until(lambda: self.process.poll() is not None and not self.processes(), seconds, "the run is gone")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; left: {self.processes()}\n{self.output}") from None
 
 
 def _is_marked(entry: Path, wanted: bytes) -> bool:

@@ -171,8 +171,10 @@ def test_a_rollout_killed_again_and_again_gets_there(prepare: Prepare, seed: int
             # The one wait for nothing but time: the moment is what this test chooses by chance.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 started.process.wait(chance.uniform(0.5, 5.0))
-            whom = chance.choice([main_only, everything, workers])
-            started.kill(chance.choice([signal.SIGTERM, signal.SIGKILL]), whom(started))
+            # Between two tasks there is no worker to hit.
+            victims = chance.choice([main_only, everything, workers])(started) or main_only(started)
+            number = chance.choice([signal.SIGTERM, signal.SIGKILL])
+            started.kill(number, victims)
             started.wait_until_gone(GONE_SECONDS)
         if ground.outcome_file.exists():
             check_file(ground.outcome_file)
@@ -196,3 +198,32 @@ def test_nobody_drives_on_after_the_run_was_killed(prepare: Prepare, number: sig
     for name in FLEET:
         ground.fleet.control.heal(name, "prep_hangs")
     check_converged(ground, ground.play("upgrade"))
+
+
+def test_failures_that_nobody_saw_are_not_lost(prepare: Prepare) -> None:
+    """Between the kill and the rerun two clusters fail. The rerun enters them, and takes the third to its end."""
+    troubles = {"site-0001": {"postpivot_failure": {}}, "site-0002": {"service_unit_failure": {}}}
+    ground = prepare(fleet(troubles=troubles), ibu_serial=["100%"], ibu_max_fail_percentage=100, ibu_budget="100%")
+
+    with ground.start("upgrade") as started:
+        until(lambda: all("Upgrade" in ground.stages(name) for name in FLEET), 60, "Upgrade is asked for")
+        started.kill(signal.SIGKILL, started.processes())
+        started.wait_until_gone(GONE_SECONDS)
+    results = {outcome["result"] for outcome in json.loads(ground.outcome_file.read_text())["clusters"].values()}
+    assert "in_flight" in results
+    until(lambda: all(is_failed(ground, name) for name in troubles), 60, "the clusters have failed")
+    run = ground.play("upgrade")
+
+    assert run.code == 2, run.output
+    assert [run.outcomes[name]["result"] for name in FLEET] == ["rolled_back", "rolled_back", "done"]
+    assert "Rollback due to postpivot failure" in run.outcomes["site-0001"]["message"]
+    assert [ground.stages(name)[1:] for name in FLEET] == [["Upgrade"], ["Upgrade"], ["Upgrade", "Idle"]]
+    assert run.remaining == ["site-0001", "site-0002"]
+    assert not ground.refusals()
+
+
+def is_failed(ground: Playground, name: str) -> bool:
+    """Whether the Upgrade of a cluster has failed for good: it allows to go back to Idle."""
+    state = ground.fleet.control.state(name)
+    failed = any(c["type"] == "UpgradeCompleted" and c["reason"] == "Failed" for c in state["conditions"])
+    return bool(failed and state["up"] and state["valid_next_stages"] == ["Idle"])

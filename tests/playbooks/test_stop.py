@@ -140,6 +140,13 @@ UPGRADE_RESCUE_FAILS = """
   rescue:
     - ansible.builtin.fail: {msg: again}
 """
+UPGRADE_FATAL_RESCUED = """
+- any_errors_fatal: true
+  block:
+    - ansible.builtin.import_role: {name: sno.image_upgrade.upgrade}
+  rescue:
+    - ansible.builtin.debug: {msg: everybody of the batch gets here}
+"""
 
 
 def write_playbook(directory: Path, *parts: str) -> Path:
@@ -159,6 +166,7 @@ def write_playbook(directory: Path, *parts: str) -> Path:
         ((GATE, UPGRADE_RESCUED), failing(1), names(2)),
         ((GATE, UPGRADE_ALWAYS), failing(1), names(2)),
         ((GATE, UPGRADE_RESCUE_FAILS), failing(1), names(2)),
+        ((GATE, UPGRADE_FATAL_RESCUED), failing(1), names(2)),
     ],
     ids=[
         "rescued and ended after the gate",
@@ -168,6 +176,7 @@ def write_playbook(directory: Path, *parts: str) -> Path:
         "upgrade failed and rescued",
         "upgrade failed in a block with always",
         "upgrade failed and the rescue failed",
+        "upgrade failed, fatal and rescued",
     ],
 )
 def test_a_cluster_lost_in_the_users_own_play_counts(
