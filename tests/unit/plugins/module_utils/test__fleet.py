@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Many drives at once, with drives that do what the test says. Real threads; events instead of sleeps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
+from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Outcome, Result
+
+PATIENCE = 20
+
+
+class FakeDrive:
+    def __init__(self, name: str, work: Callable[[FakeDrive], Result], commit: Callable[[], None]) -> None:
+        self.view, self.outcome = View(name), Outcome(name)
+        self.commit = commit
+        self._work = work
+
+    def run(self) -> Outcome:
+        self.outcome.result = Result.IN_FLIGHT
+        self.outcome.result = self._work(self)
+        return self.outcome
+
+
+class Case:
+    """A fleet in the making, and what it showed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lines: list[str] = []
+        self.stop = threading.Event()
+        self.record = Record.load(str(folder / "outcome.json"))
+
+    def run(self, works: dict[str, Callable[[FakeDrive], Result]], **more: Any) -> dict[str, Outcome]:
+        self.record.begin("run", works, "now")
+        members = {
+            name: lambda _notify, commit, name=name, work=work: FakeDrive(name, work, commit)
+            for name, work in works.items()
+        }
+        fleet = Fleet(
+            members,  # type: ignore[arg-type]
+            record=self.record,
+            clock=Clock(),
+            stop=self.stop,
+            show=self.lines.append,
+            **more,
+        )
+        return fleet.run()
+
+    @property
+    def saved(self) -> dict[str, str]:
+        return {name: str(found.result) for name, found in Record.load(self.record.path).clusters.items()}
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+def results(outcomes: dict[str, Outcome]) -> dict[str, str]:
+    return {name: str(outcome.result) for name, outcome in outcomes.items()}
+
+
+def good(_drive: FakeDrive) -> Result:
+    return Result.DONE
+
+
+def bad(_drive: FakeDrive) -> Result:
+    return Result.FAILED
+
+
+def test_everyone_has_an_outcome_and_it_is_on_disk(case: Case) -> None:
+    outcomes = case.run({"a": good, "b": bad})
+
+    assert results(outcomes) == case.saved == {"a": "done", "b": "failed"}
+    assert any("b  FAILED" in line for line in case.lines)
+
+
+def test_all_of_a_batch_run_at_once(case: Case) -> None:
+    together = threading.Barrier(5, timeout=PATIENCE)
+
+    def meet(_drive: FakeDrive) -> Result:
+        together.wait()
+        return Result.DONE
+
+    assert set(results(case.run({str(n): meet for n in range(5)})).values()) == {"done"}
+
+
+def test_the_window_is_kept_and_refilled(case: Case) -> None:
+    lock, inside, most = threading.Lock(), [0], [0]
+    pair = threading.Barrier(2, timeout=PATIENCE)
+
+    def count(_drive: FakeDrive) -> Result:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        pair.wait()
+        with lock:
+            inside[0] -= 1
+        return Result.DONE
+
+    outcomes = case.run({str(n): count for n in range(6)}, concurrency=2)
+
+    assert most == [2]
+    assert set(results(outcomes).values()) == {"done"}
+
+
+@pytest.mark.parametrize(("allowed", "started"), [(0, 1), (1, 2), (None, 4)])
+def test_nobody_starts_once_too_many_have_failed(case: Case, allowed: int | None, started: int) -> None:
+    outcomes = case.run({str(n): bad for n in range(4)}, concurrency=1, max_failures=allowed)
+
+    assert list(results(outcomes).values()) == ["failed"] * started + ["never_started"] * (4 - started)
+
+
+def test_a_defect_in_one_drive_is_its_own_failure(case: Case) -> None:
+    def explode(_drive: FakeDrive) -> Result:
+        raise KeyError("surprise")
+
+    outcomes = case.run({"a": explode, "b": good})
+
+    assert results(outcomes) == {"a": "failed", "b": "done"}
+    assert "internal error: KeyError" in outcomes["a"].message
+
+
+def test_a_commit_returns_once_the_file_says_so(case: Case) -> None:
+    seen: list[dict[str, str]] = []
+
+    def commit(drive: FakeDrive) -> Result:
+        drive.commit()
+        seen.append(case.saved)
+        return Result.DONE
+
+    case.run({"a": commit})
+
+    assert seen == [{"a": "in_flight"}]
+
+
+@pytest.mark.parametrize("how", ["signal", "orphan"])
+def test_a_stopped_run_leaves_a_complete_file(case: Case, how: str) -> None:
+    running, release, wanted = threading.Event(), threading.Event(), [True]
+
+    def hang(_drive: FakeDrive) -> Result:
+        running.set()
+        release.wait(PATIENCE)
+        return Result.DONE
+
+    def stop_it() -> None:
+        running.wait(PATIENCE)
+        if how == "signal":
+            case.stop.set()
+        wanted[0] = False
+
+    threading.Thread(target=stop_it).start()
+    is_wanted = (lambda: wanted[0]) if how == "orphan" else (lambda: True)
+    try:
+        outcomes = case.run({"a": hang, "b": hang}, concurrency=1, is_wanted=is_wanted)
+    finally:
+        release.set()
+
+    assert case.stop.is_set()
+    assert results(outcomes) == {"a": "interrupted", "b": "never_started"}
+    assert case.saved == {"a": "interrupted", "b": "never_started"}
+
+
+def test_who_was_not_started_keeps_what_an_earlier_run_said(case: Case) -> None:
+    case.record.begin("earlier", ["a", "b"], "then")
+    case.record.put(Outcome("b", Result.INTERRUPTED, action="Upgrade"))
+
+    case.run({"a": bad, "b": good}, concurrency=1, max_failures=0)
+
+    assert Record.load(case.record.path).expects_away("b")
+
+
+def test_a_full_disk_is_said_once_and_strands_nobody(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(case.record, "save", full)
+
+    outcomes = case.run({"a": good, "b": good}, concurrency=1)
+
+    assert set(results(outcomes).values()) == {"done"}
+    assert len([line for line in case.lines if "no space left" in line]) == 1

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The outcome file: valid at every moment, and the memory of a run that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption, Outcome, Result
+
+
+def begun(path: Path, run: str = "run-1") -> Record:
+    record = Record.load(str(path))
+    record.begin(run, ["a", "b"], "2026-11-21T00:00:00+00:00")
+    return record
+
+
+def outcome(name: str, result: Result, action: str | None = "Upgrade", **more: object) -> Outcome:
+    return Outcome(name, result, action=action, **more)  # type: ignore[arg-type]
+
+
+def test_every_cluster_is_listed_before_it_is_started(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+
+    clusters = Record.load(record.path).clusters
+
+    assert {name: found.result for name, found in clusters.items()} == {"a": "never_started", "b": "never_started"}
+
+
+def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", Result.FAILED, message="no – image", durations={"Prep": 3.0}))
+    record.begin_batch(["a"])
+    record.save()
+
+    again = Record.load(record.path)
+
+    assert again.clusters["a"].message == "no – image"
+    assert again.batches == [["a"]]
+    assert json.loads(Path(record.path).read_text(encoding="utf-8"))["format"] == 1
+
+
+@pytest.mark.parametrize("broken", ["write", "replace"])
+def test_a_crash_while_saving_leaves_the_file_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+    before = Path(record.path).read_bytes()
+    record.put(outcome("a", Result.DONE))
+
+    def crash(*_args: object, **_kwargs: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(*{"write": (os, "chmod", crash), "replace": (os, "replace", crash)}[broken])
+    with pytest.raises(OSError, match="no space"):
+        record.save()
+
+    assert Path(record.path).read_bytes() == before
+    assert os.listdir(tmp_path) == ["o.json"]
+
+
+def test_timings_of_an_earlier_run_are_kept(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", Result.INTERRUPTED, version_before="4.16.8", durations={"Prep": 3.0}))
+    record.put(outcome("a", Result.DONE, version_before="4.17.3", durations={"Upgrade": 9.0}))
+
+    found = record.clusters["a"]
+
+    assert found.durations == {"Prep": 3.0, "Upgrade": 9.0}
+    assert found.version_before == "4.16.8"
+
+
+@pytest.mark.parametrize(
+    ("result", "action", "expected"),
+    [
+        (Result.IN_FLIGHT, "Upgrade", True),
+        (Result.INTERRUPTED, "Rollback", True),
+        (Result.TIMED_OUT, "Upgrade", True),
+        (Result.INTERRUPTED, "Prep", False),
+        (Result.DONE, "Upgrade", False),
+        (Result.ROLLED_BACK, "Upgrade", False),
+    ],
+)
+def test_who_may_be_in_a_reboot(tmp_path: Path, result: Result, action: str, expected: bool) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", result, action))
+
+    assert record.expects_away("a") is expected
+    assert not record.expects_away("stranger")
+
+
+def test_a_second_kill_before_the_first_contact_loses_nothing(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", Result.INTERRUPTED))
+    record.put(outcome("a", Result.IN_FLIGHT, None))
+
+    assert record.expects_away("a")
+
+
+def test_another_run_counts_its_batches_anew(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.begin_batch(["a"])
+    record.put(outcome("a", Result.FAILED))
+
+    record.begin("run-1", ["a", "b"], "later")
+    assert record.batches == [["a"]]
+
+    record.begin("run-2", ["a", "b"], "later")
+    assert (record.batches, record.started) == ([], "later")
+    assert record.clusters["a"].result is Result.FAILED
+
+
+def test_the_rest_for_a_rerun(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", Result.DONE))
+
+    rest = record.save_remaining()
+    assert rest is not None and Path(rest).read_text() == "b\n"
+
+    record.put(outcome("b", Result.SKIPPED))
+    assert record.save_remaining() is None
+    assert not Path(rest).exists()
+
+
+def test_check_mode_writes_nothing(tmp_path: Path) -> None:
+    record = Record.load(str(tmp_path / "o.json"), writable=False)
+    record.begin("run-1", ["a"], "now")
+    record.save()
+
+    assert record.save_remaining() is None
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', "nonsense"])
+def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "o.json"
+    path.write_text(text)
+
+    with pytest.raises(InvalidOption, match=r"outcome_file: '.*o\.json'"):
+        Record.load(str(path))
