@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
     GOAL_OPTIONS,
@@ -24,6 +24,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
+from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preview_lines
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Goal, InvalidOption, Outcome

@@ -24,7 +24,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 
 _T = t.TypeVar("_T")
 
-_PAUSE_LEAST = 0.25
+# A busy moment is over at once. A reboot is not, and to ask a thousand clusters four times a second costs a core.
+_PAUSE_FIRST = 0.25
+_PAUSE_LEAST = 1.0
 _PAUSE_MOST = 10.0
 _PAUSE_SHARE = 0.1
 
@@ -55,7 +57,8 @@ class NoContact(IbuError):
 
 def away_pause(waited: float) -> float:
     """Seconds to the next attempt: longer the longer it has been silent, so that its return is seen a tenth late."""
-    return min(max(waited * _PAUSE_SHARE, _PAUSE_LEAST), _PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311
+    least = min(_PAUSE_FIRST + waited, _PAUSE_LEAST)
+    return min(max(waited * _PAUSE_SHARE, least), _PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def first_contact(

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import random
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
+from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Done,
@@ -38,17 +39,6 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
     from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
-
-DEFAULT_TIMEOUTS: t.Mapping[Action, float] = {
-    Action.PREP: 3600,
-    # Backups, the watchdog's 30 minutes and the way back: a shorter deadline would call a timeout what the
-    # Lifecycle Agent later reports as rolled back.
-    Action.UPGRADE: 5400,
-    Action.FINALIZE_UPGRADE: 2400,
-    Action.ROLLBACK: 1800,
-    Action.FINALIZE_ROLLBACK: 2400,
-    Action.ABORT: 2400,
-}
 
 _WATCH_SECONDS = 120
 _WATCH_SECONDS_AROUND_REBOOT = 60
@@ -74,22 +64,6 @@ class ImportHold(t.Protocol):
     def hold(self) -> None: ...
 
     def release(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long to be patient, in seconds."""
-
-    timeouts: t.Mapping[Action, float] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
-    contact: float = 60.0
-    settle: float = 180.0
-    denied: float = 300.0
-    verify: float = 600.0
-    soak: float = 0.0
-
-    def timeout(self, action: Action) -> float:
-        """The deadline of one action."""
-        return self.timeouts.get(action, DEFAULT_TIMEOUTS[action])
 
 
 @dataclass
@@ -154,6 +128,7 @@ class Drive:
         self._deadline = float("inf")
         self._denied_since: float | None = None
         self._last = Observed(State.UNKNOWN)
+        self._verified = False
 
     def run(self) -> Outcome:
         """Drive to the end and say how it ended."""
@@ -254,7 +229,7 @@ class Drive:
 
     def _apply(self, goal: Goal, decision: Patch, observed: Observed) -> Observed:
         """Send the one patch of a stage. A refusal is final unless the cluster has moved on in between."""
-        if decision.verify:
+        if decision.verify and (self._limits.soak or not self._verified):
             self._soak(observed)
             self._verify(observed)
         if goal.action is Action.UPGRADE:
@@ -287,7 +262,7 @@ class Drive:
         while True:
             found = self._problems(observed)
             if not found:
-                self.view.note = ""
+                self._verified, self.view.note = True, ""
                 return
             waited = self._clock.monotonic() - began
             if waited >= self._limits.verify:

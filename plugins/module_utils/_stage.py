@@ -15,9 +15,10 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import ClusterLike, Drive, Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import ClusterLike, Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import goals_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step
+from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Fail,

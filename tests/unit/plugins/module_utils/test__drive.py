@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
+from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Goal,
@@ -211,7 +212,18 @@ def test_from_idle_to_finalized_through_the_reboot(clock: FakeClock) -> None:
     assert cluster.stages == ["Prep", "Upgrade", "Idle"]
     assert hold.calls == ["hold", "release"]
     assert outcome.away_seconds > 0
-    assert cluster.calls.count("health") == 2, "once after Upgrade, once before finalize"
+    assert cluster.calls.count("health") == 1, "what was verified a moment ago is not verified again"
+
+
+def test_a_soaked_cluster_is_verified_again(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock, ("read", PRE), ("event", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED), health=HEALTHY
+    )
+
+    outcome = run(clock, cluster, Action.UPGRADE, Action.FINALIZE_UPGRADE, limits=Limits(soak=300))
+
+    assert outcome.result is Result.DONE
+    assert cluster.calls.count("health") == 2
 
 
 def test_a_finished_cluster_is_left_alone(clock: FakeClock) -> None:
