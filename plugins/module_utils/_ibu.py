@@ -145,7 +145,8 @@ def _seed_mismatch(observed: Observed, goal: Goal) -> str | None:
     for key, wanted in (("version", goal.seed.version), ("image", goal.seed.image)):
         if present.get(key) != wanted:
             return f"it was prepared with seed {key} {present.get(key)!r}, not {wanted!r}"
-    if observed.state not in _PREPARED:
+    if observed.state not in (State.PREP_RUNNING, State.PREP_COMPLETED):
+        # A failed Prep has something better to say than that its inputs have changed since.
         return None
     for field, wanted_refs in (("oadpContent", goal.oadp_content), ("extraManifests", goal.extra_manifests)):
         if wanted_refs is not None and _refs(observed.spec.get(field)) != wanted_refs:

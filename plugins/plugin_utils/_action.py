@@ -22,7 +22,7 @@ from ansible_collections.kubernetes.core.plugins.module_utils.args_common import
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError, InvalidOption
 
 PREFIX = "ibu_"
 HUB_PREFIX = "ibu_hub_"
@@ -51,6 +51,9 @@ class Host:
 
     def open(self) -> _session.Session:
         """A session to the cluster. Raises InvalidOption for unusable connection variables."""
+        if not _session.has_connection(self._cluster) and (why := self._variables.get("ibu_connection_error")):
+            # Set by the inventory from the hub, which knows better than "nothing is given".
+            raise InvalidOption(f"{PREFIX}kubeconfig", None, str(why))
         return _session.open_session(self._cluster, PREFIX)
 
     def open_hub(self) -> _session.Session:
