@@ -35,14 +35,19 @@ class Cluster:
         self._uid: str | None = None
         self._clock: datetime.datetime | None = None
         self._clock_read = 0.0
+        self._refused = False
 
     def read(self) -> Observed:
         """A fresh read. A missing ImageBasedUpgrade raises NotThere."""
         try:
+            if self._refused:
+                self._session.probe()
             reply = self._session.get(IBU_PATH)
+            self._refused = False
             self._set_clock(reply)
             return self._observed(reply.document)
-        except Unanswered:
+        except Unanswered as error:
+            self._refused = error.kind == "connect"
             # Whatever was known may belong to the release of before the outage.
             self._version = None
             self._session.close()
