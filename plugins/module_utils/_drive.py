@@ -230,8 +230,12 @@ class Drive:
     def _apply(self, goal: Goal, decision: Patch, observed: Observed) -> Observed:
         """Send the one patch of a stage. A refusal is final unless the cluster has moved on in between."""
         if decision.verify and (self._limits.soak or not self._verified):
+            upgraded_earlier = not self._verified
             self._soak(observed)
             self._verify(observed)
+            if upgraded_earlier:
+                # The run that held the import back did not live to let it go.
+                self._release_import()
         if goal.action is Action.UPGRADE:
             self._hold_import()
         if goal.action.reboots:

@@ -22,6 +22,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     NotThere,
     Observed,
     Outcome,
+    Progress,
     Refused,
     Result,
     SeedImage,
@@ -501,3 +502,204 @@ def test_durations_come_from_the_clusters_own_clock(clock: FakeClock) -> None:
     )
 
     assert run(clock, cluster, Action.FINALIZE_UPGRADE).durations == {"FinalizeUpgrade": 41.0}
+
+
+def test_an_import_that_an_earlier_run_held_is_let_go_before_finalizing(clock: FakeClock) -> None:
+    """A run that was killed in its Upgrade has held the import; only the next one can let it go."""
+    hold = Hold()
+    cluster = FakeCluster(clock, ("read", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED))
+
+    assert run(clock, cluster, *UP, import_hold=hold).result is Result.DONE
+    assert hold.calls == ["release"]
+
+
+def test_a_soak_does_not_let_go_twice(clock: FakeClock) -> None:
+    hold = Hold()
+    cluster = FakeCluster(clock, ("read", PRE), ("event", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED))
+
+    run(clock, cluster, Action.UPGRADE, Action.FINALIZE_UPGRADE, limits=Limits(soak=300), import_hold=hold)
+
+    assert hold.calls == ["release"]
+
+
+@pytest.mark.parametrize(
+    ("script", "actions", "calls"),
+    [
+        ([("read", at(State.ROLLED_BACK))], [Action.UPGRADE], []),
+        (
+            [("read", PREPARED), ("patch", at(State.ABORTING, generation=3)), ("event", at(State.IDLE, generation=3))],
+            [Action.ABORT],
+            ["release"],
+        ),
+        (
+            [("read", at(State.ROLLBACK_COMPLETED)), ("patch", at(State.FINALIZING)), ("event", at(State.IDLE))],
+            [Action.FINALIZE_ROLLBACK],
+            ["release"],
+        ),
+        (
+            [("read", UPGRADED), ("patch", at(State.ROLLBACK_RUNNING)), ("event", at(State.ROLLBACK_COMPLETED))],
+            [Action.ROLLBACK],
+            [],
+        ),
+    ],
+    ids=["failed upgrade", "abort", "finalized rollback", "rollback"],
+)
+def test_when_the_hub_may_import_again(
+    clock: FakeClock, script: list[tuple[str, Any]], actions: list[Action], calls: list[str]
+) -> None:
+    hold = Hold()
+
+    run(clock, FakeCluster(clock, *script), *actions, import_hold=hold)
+
+    assert hold.calls == calls
+
+
+def test_an_unverified_upgrade_is_not_given_back_to_the_hub(clock: FakeClock) -> None:
+    hold = Hold()
+    cluster = FakeCluster(clock, ("read", PRE), ("event", UPGRADED), health=SICK)
+
+    outcome = run(clock, cluster, Action.UPGRADE, limits=Limits(verify=30), import_hold=hold)
+
+    assert outcome.result is Result.UNVERIFIED
+    assert hold.calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"), [(401, Result.FAILED), (403, Result.FAILED), (404, Result.TIMED_OUT), (503, Result.TIMED_OUT)]
+)
+def test_only_a_lasting_refusal_of_the_identity_ends_early(clock: FakeClock, status: int, ends: Result) -> None:
+    cluster = FakeCluster(clock, ("read", PRE), then=away("http", status))
+
+    outcome = run(clock, cluster, Action.UPGRADE, limits=Limits(denied=300, timeouts={Action.UPGRADE: 900}))
+
+    assert outcome.result is ends
+
+
+def test_refusals_of_the_identity_with_silence_between_do_not_add_up(clock: FakeClock) -> None:
+    turns = [away("session", 401)] * 8 + [away()]
+    cluster = FakeCluster(clock, ("read", PRE), *(("read", turn) for turn in turns * 20), ("read", UPGRADED))
+    limits = Limits(denied=120)
+
+    assert run(clock, cluster, Action.UPGRADE, limits=limits).result is Result.DONE
+    assert clock.seconds - 1000 > 600
+
+
+def test_a_quiet_end_of_a_watch_is_followed_by_a_read(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", at(State.PREP_RUNNING)), ("read", at(State.PREP_RUNNING)), ("read", PREPARED))
+
+    assert run(clock, cluster, Action.PREP).result is Result.DONE
+    assert cluster.calls == ["read", "read", "read", "close"]
+
+
+@pytest.mark.parametrize(("kind", "status"), [("expired", 410), ("conflict", 409)])
+def test_a_watch_that_expired_is_no_outage(clock: FakeClock, kind: str, status: int) -> None:
+    cluster = FakeCluster(
+        clock, ("read", at(State.PREP_RUNNING)), ("event", away(kind, status)), ("read", at(State.PREP_COMPLETED))
+    )
+
+    outcome = run(clock, cluster, Action.PREP)
+
+    assert (outcome.result, outcome.away_seconds, clock.seconds) == (Result.DONE, 0, 1000)
+
+
+def test_a_patch_that_did_not_arrive_is_sent_once_more(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock, ("read", PREPARED), ("patch", away()), ("read", PREPARED), ("patch", PRE), ("event", UPGRADED)
+    )
+
+    assert run(clock, cluster, Action.UPGRADE).result is Result.DONE
+    assert cluster.stages == ["Upgrade", "Upgrade"]
+
+
+def test_a_stop_in_the_middle_of_an_outage(clock: FakeClock) -> None:
+    stop = threading.Event()
+    cluster = FakeCluster(clock, ("read", PRE), then=away())
+
+    outcome = run(
+        clock, cluster, Action.UPGRADE, stop=stop, notify=lambda: stop.set() if clock.seconds > 1100 else None
+    )
+
+    assert outcome.result is Result.INTERRUPTED
+    assert outcome.state == "before reboot"
+    assert clock.seconds < 1130
+
+
+def test_a_stop_while_it_waits_for_the_first_answer(clock: FakeClock) -> None:
+    stop = threading.Event()
+    cluster = FakeCluster(clock, then=away())
+
+    outcome = run(clock, cluster, Action.PREP, stop=stop, notify=stop.set)
+
+    assert outcome.result is Result.INTERRUPTED
+
+
+def test_a_stopped_soak_finalizes_nothing(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+    monkeypatch.setattr(clock, "wait", lambda stop, _seconds: stop.set())
+    cluster = FakeCluster(clock, ("read", UPGRADED))
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(soak=300), stop=stop)
+
+    assert (outcome.result, cluster.patches) == (Result.INTERRUPTED, [])
+
+
+def test_a_soak_longer_than_the_deadline_is_no_timeout(clock: FakeClock) -> None:
+    limits = Limits(soak=9000, timeouts={Action.FINALIZE_UPGRADE: 600})
+    cluster = FakeCluster(clock, ("read", UPGRADED), ("patch", FINALIZING), ("event", FINALIZING), ("event", FINALIZED))
+
+    assert run(clock, cluster, Action.FINALIZE_UPGRADE, limits=limits).result is Result.DONE
+
+
+def test_health_that_mends_is_waited_for(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED))
+    states = iter([SICK, away(), HEALTHY])
+
+    def health() -> Health:
+        found = next(states)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    cluster.health = health  # type: ignore[method-assign]
+
+    assert run(clock, cluster, Action.FINALIZE_UPGRADE).result is Result.DONE
+
+
+def test_the_way_out_of_a_late_stage_depends_on_what_it_waits_for(clock: FakeClock) -> None:
+    steps = {}
+    for name, state, progress in (
+        ("ignored", State.PENDING, Progress()),
+        ("unhealthy", State.UPGRADE_POST_PIVOT, Progress(health=("node n is not ready",))),
+        ("watchdog", State.UPGRADE_POST_PIVOT, Progress()),
+        ("other", State.PREP_RUNNING, Progress()),
+    ):
+        seen = at(state, progress=progress)
+        outcome = run(clock, FakeCluster(clock, ("read", seen), then=seen), Action.UPGRADE)
+        assert outcome.result is Result.TIMED_OUT
+        steps[name] = outcome.next_step
+
+    assert "lca.openshift.io/trigger-reconcile" in steps["ignored"]
+    assert "repair what the health checks name" in steps["unhealthy"]
+    assert "wait for the watchdog" in steps["watchdog"] and "rollback -l site-0001" in steps["watchdog"]
+    assert "abort -l site-0001" in steps["other"]
+
+
+def test_the_view_follows_the_drive(clock: FakeClock) -> None:
+    seen: list[tuple[str, bool]] = []
+    cluster = FakeCluster(clock, ("read", PRE), ("event", away()), ("read", away()), ("read", UPGRADED))
+    drive = Drive(
+        "a",
+        cluster,
+        [Goal(Action.UPGRADE, SEED)],
+        limits=Limits(),
+        clock=clock,  # type: ignore[arg-type]
+        stop=threading.Event(),
+        notify=lambda: seen.append((str(drive.outcome.state), drive.view.away_since is not None)),
+    )
+
+    outcome = drive.run()
+
+    assert ("before reboot", True) in seen, "while it is away, the last state stands"
+    assert seen[-1] == ("upgraded", False)
+    assert outcome.ended and outcome.started and outcome.seconds == pytest.approx(clock.seconds - 1000, abs=0.01)
+    assert cluster.calls[-1] == "close"
