@@ -126,7 +126,7 @@ def recap_lines(
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes.values():
         groups.setdefault(achieved(outcome), []).append(outcome)
-    for word, members in sorted(groups.items(), key=lambda item: _GROUP_ORDER.get(item[1][0].result, 0)):
+    for word, members in sorted(groups.items(), key=lambda item: _GROUP_ORDER.get(item[1][0].result, 5)):
         lines.extend(_group_lines(word, members, stopped))
     if remaining_file:
         lines.append(f"  to go on with the rest: run the same command with --limit @{remaining_file}")
