@@ -41,6 +41,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     InvalidOption,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -105,7 +106,7 @@ class _Checker:
         self._options = options
         self._policy = policy
         self._patience = seconds_of("contact_timeout", options["contact_timeout"])
-        self._record = Record.load(options["outcome_file"], writable=False) if options["outcome_file"] else None
+        self._record = Record.load(options["outcome_file"] or default_outcome_file(), writable=False)
         self._versions: set[str] = set()
         self._clock = Clock()
         self._stop = threading.Event()
@@ -162,13 +163,13 @@ class _Checker:
         open_hub = host.open_hub if host.has_hub else None
         found = survey(host.name, session, observed, ahead, open_hub, host.managed_cluster)
         findings = survey_findings(found, ahead, self._policy)
-        if self._record is not None and self._record.was_under_way(host.name):
+        if self._record.was_under_way(host.name):
             # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.
             return [_failed_meanwhile(finding) if finding.check == "state" else finding for finding in findings]
         return findings
 
     def _silence(self, name: str, error: NoContact) -> Finding:
-        if self._record is not None and self._record.expects_away(name):
+        if self._record.expects_away(name):
             cause = "it does not answer, but an earlier run left it in the middle of its reboot"
             return Finding(Severity.WARNED, name, "contact", cause, "nothing: this run waits for it")
         return Finding(Severity.NO_ANSWER, name, "contact", str(error), error.next_step)

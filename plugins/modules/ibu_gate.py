@@ -46,6 +46,14 @@ options:
     description: The hosts of the whole rollout. When omitted, all hosts of the play.
     type: list
     elements: str
+  excluded:
+    description:
+      - Hosts that were left out of the rollout before it began, such as those that M(sno.image_upgrade.ibu_preflight) has found
+        to be unusable. They count neither as failed nor as lost.
+      - At the default every host that has left the play before the gate of its batch counts as lost.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: sno.image_upgrade.ibu_fleet
   - module: sno.image_upgrade.ibu_report
