@@ -6,16 +6,26 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import http.server
 import json
 import os
+import socket
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._session import error_of, open_session
+from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session, error_of, open_session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     InvalidOption,
     NotThere,
@@ -156,3 +166,260 @@ def test_plain_text_and_silence_have_words_too() -> None:
     assert str(error_of(503, {}, b"", "GET /x")) == "HTTP 503 for GET /x"
     busy = error_of(429, {"Retry-After": "7"}, b"", "GET /x")
     assert isinstance(busy, Unanswered) and busy.retry_after == 7
+
+
+@pytest.fixture(scope="module")
+def key_pair() -> tuple[str, str]:
+    """A certificate and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "admin")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now)
+    return (
+        builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode(),
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+    )
+
+
+# --- kubeconfigs that people really have ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"clusters": ["c"]},
+        {"clusters": {"c": {"server": "https://127.0.0.1:1"}}},
+        {"clusters": [{"name": "c", "cluster": "https://127.0.0.1:1"}]},
+        {"users": ["u"]},
+        {"users": [{"name": "u", "user": {"client-certificate-data": 5, "client-key-data": 5}}]},
+        {"users": [{"name": "u", "user": {"client-certificate-data": "%%%", "client-key-data": "é"}}]},
+        {"users": [{"name": "u", "user": {"client-certificate": 5}}]},
+        {"contexts": [{"name": "x"}]},
+        {"contexts": ["x"]},
+        {"current-context": None},
+    ],
+    ids=lambda broken: str(broken)[:60],
+)
+def test_a_kubeconfig_of_the_wrong_shape_is_the_users_to_mend(broken: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match="ibu_kubeconfig"):
+        open_session({"kubeconfig": {**kubeconfig(token="t"), **broken}}, "ibu_")
+
+
+def test_a_kubeconfig_that_may_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption, match=r"ibu_kubeconfig: .*cannot be read: Is a directory"):
+        open_session({"kubeconfig": str(tmp_path)}, "ibu_")
+
+
+def test_a_kubeconfig_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(b"\xff\xfe\x00" + SECRET.encode())
+
+    with pytest.raises(InvalidOption, match="not YAML") as caught:
+        open_session({"kubeconfig": str(path)})
+
+    assert SECRET not in str(caught.value)
+
+
+def test_a_context_that_is_not_there_is_named() -> None:
+    with pytest.raises(InvalidOption, match="elsewhere"):
+        open_session({"kubeconfig": kubeconfig(token="t"), "context": "elsewhere"})
+
+
+def test_usable_inline_keys_leave_no_file_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_pair: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    certificate, key = (base64.b64encode(text.encode()).decode() for text in key_pair)
+
+    session = open_session(
+        {"kubeconfig": kubeconfig(**{"client-certificate-data": certificate, "client-key-data": key})}
+    )
+
+    assert session.credential == "certificate"
+    assert os.listdir(tmp_path) == []
+
+
+def test_relative_keys_are_found_beside_the_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_pair: tuple[str, str]
+) -> None:
+    (tmp_path / "auth").mkdir()
+    for name, text in zip(("tls.crt", "tls.key"), key_pair, strict=True):
+        (tmp_path / "auth" / name).write_text(text)
+    document = kubeconfig(**{"client-certificate": "tls.crt", "client-key": "tls.key"})
+    (tmp_path / "auth" / "kubeconfig").write_text(yaml.safe_dump(document))
+    monkeypatch.chdir(tmp_path)
+
+    assert open_session({"kubeconfig": "auth/kubeconfig"}).credential == "certificate"
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """Answers every request with what the test put into ``answer``: status, headers, chunks of the body."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, dict[str, str], list[bytes]] = (200, {}, [b"{}"])
+        self.requests: list[tuple[str, str, Any, bytes]] = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.requests.append((self.command, self.path, self.headers, body))
+                status, headers, chunks = outer.answer
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for chunk in [*chunks, b""]:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+            do_GET = do_POST = do_PATCH = handle_any  # noqa: N815
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def open(self, **options: Any) -> Session:
+        return open_session({"host": self.url, **options})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def test_a_get_brings_the_document_and_the_servers_clock(server: Server) -> None:
+    server.answer = (200, {}, [b'{"a": ', b"1}"])
+
+    reply = server.open(api_key="t0k").get("/x", limit=5)
+
+    assert reply.document == {"a": 1}
+    assert reply.now is not None and reply.now.tzinfo is not None
+    method, path, headers, _body = server.requests[0]
+    assert (method, path, headers["Authorization"]) == ("GET", "/x?limit=5", "Bearer t0k")
+
+
+def test_a_patch_is_a_merge_patch(server: Server) -> None:
+    server.open().merge_patch("/x", {"spec": {"stage": None}}, dryRun="All")
+
+    method, path, headers, body = server.requests[0]
+    assert (method, path, headers["Content-Type"]) == ("PATCH", "/x?dryRun=All", "application/merge-patch+json")
+    assert json.loads(body) == {"spec": {"stage": None}}
+
+
+def test_a_list_is_fetched_page_by_page(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = server.open()
+    pages = {"": {"items": [1], "metadata": {"continue": "next"}}, "next": {"items": None, "metadata": {}}}
+    asked: list[dict[str, Any]] = []
+
+    def get(_path: str, **query: Any) -> Any:
+        asked.append(query)
+        return type("R", (), {"document": pages[query.get("continue", "")]})
+
+    monkeypatch.setattr(session, "get", get)
+
+    assert session.list("/x") == [1]
+    assert [query.get("continue") for query in asked] == [None, "next"]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b""], ids=["a login page", "nothing"])
+def test_what_is_no_json_is_no_answer(server: Server, body: bytes) -> None:
+    server.answer = (200, {}, [body] if body else [])
+
+    with pytest.raises(Unanswered, match="not JSON") as caught:
+        server.open().get("/x")
+
+    assert caught.value.kind == "http"
+
+
+def test_a_refusal_never_shows_the_credential(server: Server) -> None:
+    server.answer = (401, {}, [b'{"message": "Unauthorized"}'])
+
+    with pytest.raises(Unanswered) as caught:
+        server.open(api_key=SECRET).get("/x")
+
+    assert caught.value.status == 401
+    assert SECRET not in str(caught.value) and "Unauthorized" in str(caught.value)
+
+
+def test_a_watch_puts_split_lines_together(server: Server) -> None:
+    server.answer = (
+        200,
+        {},
+        [b'{"type": "ADDED", "ob', b'ject": {"n": 1}}\n\n{"type": "MODIFIED", "object": {"n": 2}}\n'],
+    )
+
+    events = list(server.open().watch("/x", resource_version="5", seconds=3))
+
+    assert [event["object"]["n"] for event in events] == [1, 2]
+    assert server.requests[0][1] == "/x?watch=true&resourceVersion=5&timeoutSeconds=3"
+
+
+def test_a_watch_of_an_expired_version(server: Server) -> None:
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
+    server.answer = (200, {}, [json.dumps(gone).encode() + b"\n"])
+
+    with pytest.raises(Unanswered, match="too old") as caught:
+        list(server.open().watch("/x", resource_version="5", seconds=3))
+
+    assert (caught.value.kind, caught.value.status) == ("expired", 410)
+
+
+def test_a_refused_watch(server: Server) -> None:
+    server.answer = (403, {}, [b'{"message": "forbidden"}'])
+
+    with pytest.raises(Unanswered, match="forbidden"):
+        list(server.open().watch("/x", resource_version="5", seconds=3))
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        session = open_session({"host": f"http://127.0.0.1:{unused.getsockname()[1]}"})
+
+        with pytest.raises(Unanswered, match="connection refused by") as caught:
+            session.get("/x")
+
+    assert caught.value.kind == "connect"
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"], ids=["before the answer", "in the middle of it"]
+)
+def test_a_connection_that_breaks(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _address = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(said)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(Unanswered) as caught:
+            open_session({"host": f"http://127.0.0.1:{listener.getsockname()[1]}"}).get("/x")
+
+    assert caught.value.kind == "connect"
+
+
+def test_a_server_without_tls(server: Server) -> None:
+    session = open_session({"host": server.url.replace("http:", "https:"), "validate_certs": False})
+
+    with pytest.raises(Unanswered) as caught:
+        session.get("/x")
+
+    assert caught.value.kind == "tls"
