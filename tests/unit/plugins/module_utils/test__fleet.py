@@ -192,3 +192,99 @@ def test_a_full_disk_is_said_once_and_strands_nobody(case: Case, monkeypatch: py
 
     assert set(results(outcomes).values()) == {"done"}
     assert len([line for line in case.lines if "no space left" in line]) == 1
+
+
+def test_a_cluster_that_cannot_even_be_prepared_is_its_own_failure(case: Case) -> None:
+    case.record.begin("run", ["a", "b"], "now")
+
+    def broken(*_callbacks: Callable[[], None]) -> Any:
+        raise ValueError("no such kubeconfig")
+
+    members = {"a": broken, "b": lambda _notify, commit: FakeDrive("b", good, commit)}
+    fleet = Fleet(members, record=case.record, clock=Clock(), stop=case.stop, show=case.lines.append)  # type: ignore[arg-type]
+
+    assert results(fleet.run()) == {"a": "failed", "b": "done"}
+
+
+def test_many_commits_share_saves_and_each_finds_itself_saved(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves: list[int] = []
+    save = case.record.save
+    together = threading.Barrier(20, timeout=PATIENCE)
+
+    def counted() -> None:
+        saves.append(1)
+        save()
+
+    def commit(drive: FakeDrive) -> Result:
+        together.wait()
+        drive.outcome.message = "sent"
+        drive.commit()
+        assert Record.load(case.record.path).clusters[drive.outcome.name].message == "sent"
+        return Result.DONE
+
+    monkeypatch.setattr(case.record, "save", counted)
+    outcomes = case.run({str(n): commit for n in range(20)})
+
+    assert set(results(outcomes).values()) == {"done"}, outcomes
+    assert len(saves) < 25
+
+
+def test_a_commit_on_a_full_disk_strands_nobody(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError("no space left on device")
+
+    def commit(drive: FakeDrive) -> Result:
+        drive.commit()
+        return Result.DONE
+
+    monkeypatch.setattr(case.record, "save", full)
+
+    assert results(case.run({"a": commit})) == {"a": "done"}
+
+
+def test_a_stop_ends_the_wait_for_a_commit(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def commit(drive: FakeDrive) -> Result:
+        case.stop.set()
+        drive.commit()
+        ended.set()
+        return Result.INTERRUPTED
+
+    outcomes = case.run({"a": commit, "b": good}, concurrency=1)
+
+    assert ended.wait(PATIENCE)
+    assert results(outcomes) == {"a": "interrupted", "b": "never_started"}
+
+
+def test_a_slot_is_refilled_while_another_is_slow(case: Case) -> None:
+    last = threading.Event()
+
+    def slow(_drive: FakeDrive) -> Result:
+        return Result.DONE if last.wait(PATIENCE) else Result.TIMED_OUT
+
+    def finish(_drive: FakeDrive) -> Result:
+        last.set()
+        return Result.DONE
+
+    outcomes = case.run({"slow": slow, "b": good, "c": good, "d": finish}, concurrency=2)
+
+    assert set(results(outcomes).values()) == {"done"}
+
+
+@pytest.mark.parametrize("result", [Result.SKIPPED, Result.INTERRUPTED])
+def test_only_failures_count(case: Case, result: Result) -> None:
+    outcomes = case.run({str(n): lambda _drive: result for n in range(3)}, concurrency=1, max_failures=0)
+
+    assert set(results(outcomes).values()) == {str(result)}
+
+
+def test_every_failure_is_told_once_and_no_success(case: Case) -> None:
+    case.run({"a": bad, "b": good, "c": bad}, concurrency=1)
+
+    told = [line.split()[0] for line in case.lines if "FAILED" in line]
+    assert sorted(told) == ["a", "c"]
+
+
+def test_a_batch_of_nobody(case: Case) -> None:
+    assert case.run({}) == {}
