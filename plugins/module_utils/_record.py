@@ -55,6 +55,10 @@ class Record:
             raise InvalidOption("outcome_file", path, f"it cannot be read as an outcome file: {error}") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise InvalidOption("outcome_file", path, f"it is no outcome file of format {FORMAT}; name another file")
+        if not _is_complete(document):
+            raise InvalidOption(
+                "outcome_file", path, "it is damaged or was edited by hand; mend it or name another file"
+            )
         return cls(path, document, writable=writable)
 
     @property
@@ -178,6 +182,15 @@ def _entry(outcome: Outcome) -> dict[str, t.Any]:
     entry.update(durations=dict(outcome.durations), completed=list(outcome.completed), notes=list(outcome.notes))
     del entry["name"]
     return entry
+
+
+def _is_complete(document: t.Mapping[str, t.Any]) -> bool:
+    try:
+        for name, entry in document["clusters"].items():
+            _outcome(name, entry)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return {"run", "started", "batches"} <= document.keys()
 
 
 def _outcome(name: str, entry: t.Mapping[str, t.Any]) -> Outcome:

@@ -147,3 +147,121 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path, text: str) -
 
     with pytest.raises(InvalidOption, match=r"outcome_file: '.*o\.json'"):
         Record.load(str(path))
+
+
+def test_a_crash_in_the_encoder_leaves_the_file_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+    before = Path(record.path).read_bytes()
+    record.put(outcome("a", Result.DONE))
+    record.put(outcome("b", Result.DONE, message=object()))
+
+    with pytest.raises(TypeError):
+        record.save()
+
+    assert Path(record.path).read_bytes() == before
+    assert os.listdir(tmp_path) == ["o.json"]
+
+
+def test_every_save_is_valid_json_with_a_line_per_cluster(tmp_path: Path) -> None:
+    record = Record.load(str(tmp_path / "o.json"))
+    record.save()
+    assert Record.load(record.path).clusters == {}
+
+    record.begin("run-1", ["a", 'odd "name"\n'], "now")
+    for result in (Result.IN_FLIGHT, Result.DONE):
+        record.put(outcome("a", result))
+        record.save()
+
+        text = Path(record.path).read_text(encoding="utf-8")
+        assert list(json.loads(text)["clusters"]) == ["a", 'odd "name"\n']
+        assert json.loads(text)["clusters"]["a"]["result"] == result
+        assert len(text.splitlines()) == 4
+
+
+def test_a_loaded_record_saves_what_it_did_not_change(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", Result.FAILED, message="m"))
+    record.save()
+
+    again = Record.load(record.path)
+    again.put(outcome("b", Result.DONE))
+    again.save()
+
+    found = Record.load(record.path).clusters
+    assert (found["a"].message, found["b"].result) == ("m", Result.DONE)
+
+
+def test_the_file_may_be_read_by_others(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+
+    assert Path(record.path).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_drive_that_goes_on_does_not_change_what_was_put(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    running = outcome("a", Result.IN_FLIGHT)
+    record.put(running)
+
+    running.durations["Prep"] = 1.0
+    running.completed.append("Prep")
+    running.notes.append("n")
+
+    found = record.clusters["a"]
+    assert (found.durations, found.completed, found.notes) == ({}, [], [])
+
+
+def test_a_run_that_saw_the_end_is_finished(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    assert not record.is_unfinished
+
+    record.put(outcome("a", Result.IN_FLIGHT))
+    assert record.is_unfinished and record.was_under_way("a")
+
+    record.put(outcome("a", Result.FAILED))
+    assert not record.is_unfinished
+    assert not record.was_under_way("stranger")
+
+
+def test_fields_of_a_later_version_are_no_trouble(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+    document = json.loads(Path(record.path).read_text())
+    document["clusters"]["a"]["invented"] = 1
+    Path(record.path).write_text(json.dumps(document))
+
+    assert Record.load(record.path).clusters["a"].name == "a"
+
+
+def test_the_first_save_names_the_option(tmp_path: Path) -> None:
+    record = Record.load(str(tmp_path / "missing" / "o.json"))
+
+    with pytest.raises(InvalidOption, match="outcome_file: .* cannot be written: No such file"):
+        record.save_first()
+
+
+def test_a_folder_is_no_outcome_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOption, match="outcome_file"):
+        Record.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("clusters", ['{"a": 1}', '{"a": {}}', '{"a": {"result": "eaten"}}', "[]", "null"])
+def test_an_outcome_file_that_somebody_edited_is_refused(tmp_path: Path, clusters: str) -> None:
+    path = tmp_path / "o.json"
+    path.write_text(f'{{"format": 1, "run": "r", "started": "s", "batches": [], "clusters": {clusters}}}')
+
+    with pytest.raises(InvalidOption, match="outcome_file"):
+        Record.load(str(path))
+
+
+@pytest.mark.parametrize("key", ["run", "started", "batches", "clusters"])
+def test_half_an_outcome_file_is_refused(tmp_path: Path, key: str) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+    document = json.loads(Path(record.path).read_text())
+    del document[key]
+    Path(record.path).write_text(json.dumps(document))
+
+    with pytest.raises(InvalidOption, match="damaged"):
+        Record.load(record.path)
