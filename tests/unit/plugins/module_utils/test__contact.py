@@ -149,7 +149,7 @@ def test_a_defect_is_not_taken_for_silence(clock: FakeClock) -> None:
     ("waited", "least", "most"), [(0, 0.125, 0.25), (1, 0.5, 1), (5, 0.5, 1), (50, 2.5, 5), (99999, 5, 10)]
 )
 def test_the_pause_grows_with_the_silence_and_is_never_the_same(waited: float, least: float, most: float) -> None:
-    pauses = {away_pause(waited) for _ in MANY}
+    pauses = {away_pause(waited) for _attempt in MANY}
 
     assert all(least <= pause <= most for pause in pauses)
     assert len(pauses) > 1, "a thousand clusters must not ask in step"
