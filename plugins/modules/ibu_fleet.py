@@ -28,6 +28,8 @@ author:
 extends_documentation_fragment:
   - sno.image_upgrade._attributes
   - sno.image_upgrade._attributes.fleet
+  - sno.image_upgrade._rollout
+  - sno.image_upgrade._rollout.actions
   - sno.image_upgrade._goal
 attributes:
   check_mode:
@@ -39,25 +41,6 @@ attributes:
   idempotent:
     support: full
 options:
-  actions:
-    description:
-      - The actions to take every cluster through, in this order; V(Prep), V(Upgrade), V(FinalizeUpgrade), or V(Rollback),
-        V(FinalizeRollback), or V(Abort), whole or a part without gaps.
-      - A cluster starts at the first action that its state has not yet passed.
-    type: list
-    elements: str
-    required: true
-  stop_after:
-    description:
-      - Leave out the actions after this one, for example V(Prep) to prepare ahead of the maintenance window.
-      - At the default all of O(actions) are run.
-    type: str
-  outcome_file:
-    description:
-      - The outcome file of the rollout, JSON.
-      - When omitted, C(rollout-TIME.json) in the directory that C(ansible-playbook) was started in, the same for all batches of
-        a run. A run that follows one which was killed goes on with the file of that one.
-    type: path
   concurrency:
     description:
       - How many clusters to drive at a time. A place is filled again as soon as a cluster is done.
@@ -96,16 +79,6 @@ options:
       - It counts from the completion of Upgrade by the cluster's own clock, so a second run does not start over.
     type: float
     default: 0
-  accept_validation_warnings:
-    description: Whether to go on to Upgrade although Prep has left a validation warning about the extra manifests.
-    type: bool
-    default: true
-  rollback_after_expiration:
-    description:
-      - Whether to roll back although C(status.rollbackAvailabilityExpiration) is over.
-      - The node may then come up with expired certificates and need its signing requests approved by hand.
-    type: bool
-    default: false
   progress_interval:
     description: Least time between two progress lines, in seconds. Without a change there is one line a minute.
     type: float

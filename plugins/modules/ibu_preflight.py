@@ -21,6 +21,8 @@ author:
 extends_documentation_fragment:
   - sno.image_upgrade._attributes
   - sno.image_upgrade._attributes.fleet
+  - sno.image_upgrade._rollout
+  - sno.image_upgrade._rollout.actions
   - sno.image_upgrade._goal
 attributes:
   check_mode:
@@ -32,33 +34,10 @@ attributes:
   idempotent:
     support: full
 options:
-  actions:
-    description:
-      - The actions to take every cluster through, in this order; V(Prep), V(Upgrade), V(FinalizeUpgrade), or V(Rollback),
-        V(FinalizeRollback), or V(Abort), whole or a part without gaps.
-      - A cluster starts at the first action that its state has not yet passed.
-    type: list
-    elements: str
-    required: true
-  stop_after:
-    description:
-      - Leave out the actions after this one, for example V(Prep) to prepare ahead of the maintenance window.
-      - At the default all of O(actions) are run.
-    type: str
   accept_token:
     description:
       - Whether to warn only where a connection uses a bearer token, which stops working at the reboot into the other release.
       - At the default such a cluster is blocked from actions that reboot it.
-    type: bool
-    default: false
-  accept_validation_warnings:
-    description: Whether to go on to Upgrade although Prep has left a validation warning about the extra manifests.
-    type: bool
-    default: true
-  rollback_after_expiration:
-    description:
-      - Whether to roll back although C(status.rollbackAvailabilityExpiration) is over.
-      - The node may then come up with expired certificates and need its signing requests approved by hand.
     type: bool
     default: false
   timeouts:
@@ -78,12 +57,6 @@ options:
   budget:
     description: The failure budget of the fleet that the rollout will use, to check it. When omitted it is not checked.
     type: raw
-  outcome_file:
-    description:
-      - The outcome file of the rollout, JSON.
-      - When omitted, C(rollout-TIME.json) in the directory that C(ansible-playbook) was started in, the same for all batches of
-        a run. A run that follows one which was killed goes on with the file of that one.
-    type: path
   report_file:
     description: Where to write the findings as JSON. When omitted they are only shown and returned.
     type: path

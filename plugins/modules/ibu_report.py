@@ -19,6 +19,7 @@ author:
 extends_documentation_fragment:
   - sno.image_upgrade._attributes
   - sno.image_upgrade._attributes.fleet
+  - sno.image_upgrade._rollout
 attributes:
   check_mode:
     support: full
@@ -29,12 +30,6 @@ attributes:
   idempotent:
     support: full
 options:
-  outcome_file:
-    description:
-      - The outcome file of the rollout, JSON.
-      - When omitted, C(rollout-TIME.json) in the directory that C(ansible-playbook) was started in, the same for all batches of
-        a run. A run that follows one which was killed goes on with the file of that one.
-    type: path
   budget:
     description: The failure budget of the fleet, as M(sno.image_upgrade.ibu_gate) has it.
     type: str
