@@ -25,6 +25,11 @@ _DEFAULT_KUBECONFIG = "~/.kube/config"
 def cluster_module(argument_spec: t.Mapping[str, t.Any], **kwargs: t.Any) -> AnsibleModule:
     """A module with kubernetes.core's authentication options beside its own; fails where the client is missing."""
     module = AnsibleModule(argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **argument_spec}, **kwargs)
+    kubeconfig = module.params["kubeconfig"]
+    if _session.names_a_file(kubeconfig):
+        # kubernetes.core masks the option because it may hold a whole kubeconfig. A path is no secret, and without it
+        # no message could say which file is meant.
+        module.no_log_values.discard(kubeconfig)
     if not _session.HAS_KUBERNETES:
         module.fail_json(msg=missing_required_lib("kubernetes"))
     return module

@@ -52,6 +52,7 @@ except ImportError:
 
 MERGE_PATCH = "application/merge-patch+json"
 
+_NAME_MOST = 255
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
 
@@ -215,6 +216,15 @@ def has_connection(options: t.Mapping[str, t.Any]) -> bool:
     return bool(options.get("kubeconfig") or options.get("host"))
 
 
+def names_a_file(kubeconfig: object) -> bool:
+    """True for a value that may be shown: a path, not the text of a kubeconfig or a token that was put in its place."""
+    if not isinstance(kubeconfig, str) or "\n" in kubeconfig or "{" in kubeconfig:
+        return False
+    # An encoded kubeconfig has one line and slashes too, but is long and does not begin like an absolute path.
+    short = len(kubeconfig) <= _NAME_MOST and ("/" in kubeconfig or "." in kubeconfig)
+    return kubeconfig.startswith(("/", "~")) or short or os.path.exists(kubeconfig)
+
+
 # Options of kubernetes.core that the REST layer alone does not act on: ignoring them would mean another identity.
 _UNSUPPORTED = ("username", "password", "impersonate_user", "impersonate_groups")
 
@@ -258,7 +268,9 @@ def _boolean(value: t.Any, option: str) -> bool:
 
 def _load_kubeconfig(configuration: Configuration, options: t.Mapping[str, t.Any], prefix: str, workdir: str) -> None:
     option, value = f"{prefix}kubeconfig", options["kubeconfig"]
-    shown = value if isinstance(value, str) else "<inline kubeconfig>"
+    shown = value if names_a_file(value) else "<inline kubeconfig>"
+    if isinstance(value, str) and not names_a_file(value):
+        raise InvalidOption(option, "<text>", "give the path of a file, or the kubeconfig itself as a dictionary")
     document = _read_kubeconfig(option, value) if isinstance(value, str) else value
     if not isinstance(document, dict) or not document.get("clusters"):
         raise InvalidOption(
