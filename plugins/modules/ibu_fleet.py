@@ -19,8 +19,9 @@ description:
   - An option that the task does not give is taken from the variable C(ibu_OPTION). For O(seed_image_ref), O(oadp_content),
     O(extra_manifests), O(auto_rollback_on_failure) and O(annotations) that is the variable of each host, so a fleet of several
     hardware types can have several seeds; for the others it is the play's.
-  - An upgraded cluster is verified before it is finalized, and after Upgrade - ClusterVersion at the seed's release,
-    ClusterOperators and node healthy, no failed Restore, PersistentVolumes bound.
+  - An upgraded cluster is verified - ClusterVersion at the seed's release, ClusterOperators and node healthy, no failed
+    Restore, PersistentVolumes bound. That is at the end of Upgrade, and again before it is finalized where O(soak) or another
+    run lies between.
   - Where a hub connection is configured, the hub's auto-import of the cluster is held back before Upgrade, and let go after the
     verified Upgrade, after Abort and after FinalizeRollback.
 author:
@@ -90,6 +91,13 @@ seealso:
 """
 
 EXAMPLES = r"""
+# Clusters of another hardware type have another seed: ibu_seed_image_ref in the variables of their group, none in the task.
+- name: Say what would be requested of every cluster, and send nothing
+  sno.image_upgrade.ibu_fleet:
+    actions: [Prep]
+  run_once: true
+  check_mode: true
+
 - name: Prepare the whole fleet ahead of the window, fifty at a time
   sno.image_upgrade.ibu_fleet:
     actions: [Prep]
@@ -119,6 +127,10 @@ outcomes:
   returned: success
   type: dict
   contains:
+    name:
+      description: The host.
+      type: str
+      sample: site-0001
     result:
       description: >-
         V(done), V(skipped), V(failed), V(rolled_back) (by itself), V(timed_out), V(unreachable), V(refused), V(unverified),
@@ -159,7 +171,7 @@ outcomes:
       type: str
       sample: 4.17.3
     durations:
-      description: Seconds per action, by the cluster's own clock.
+      description: Seconds per action that this task has brought to its end, by the cluster's own clock.
       type: dict
       sample: {Prep: 250.0, Upgrade: 751.0, FinalizeUpgrade: 41.0}
     away_seconds:
@@ -167,7 +179,7 @@ outcomes:
       type: float
       sample: 302.4
     rollback_until:
-      description: Until when a rollback was safe, as far as the cluster has said.
+      description: Until when a rollback is safe, where the cluster says so; V(null) once it is finalized.
       type: str
       sample: "2026-12-20T14:01:00+00:00"
     started:
@@ -183,7 +195,7 @@ outcomes:
       type: float
       sample: 983.2
     changed:
-      description: Whether a request was sent to the cluster.
+      description: Whether a request was sent to the cluster; in check mode, whether one would be.
       type: bool
       sample: true
     notes:
@@ -195,7 +207,10 @@ failed_clusters:
   description: The message for each cluster that failed, by host name.
   returned: success
   type: dict
-  sample: {site-0004: "site-0004 rolled back in stage Upgrade: Rollback due to postpivot failure: ..."}
+  sample:
+    site-0004: >-
+      site-0004 rolled back in stage Upgrade: Rollback due to postpivot failure: ... → it runs its old release again; collect
+      logs, then ansible-playbook sno.image_upgrade.abort -l site-0004
 outcome_file:
   description: Where the outcomes were written.
   returned: success

@@ -49,14 +49,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 clusters:
-  description: One entry per host, with the keys that M(sno.image_upgrade.ibu_info) returns under C(status).
+  description:
+    - One entry per host, with the keys that M(sno.image_upgrade.ibu_info) returns under
+      RV(sno.image_upgrade.ibu_info#module:status). Here C(cluster) is the name of the host.
+    - A cluster that cannot be read has the state V(no answer), and the cause in C(message).
   returned: success
   type: list
   elements: dict
   sample:
     - cluster: site-0001
       version: 4.17.3
+      target_version: 4.17.3
       stage: Upgrade
       state: upgraded
+      reason: Completed
+      message: Upgrade completed
+      since: "2026-11-21T01:12:40Z"
+      since_seconds: 840.0
       valid_next_stages: [Idle, Rollback]
+      progress: {phase: null, job: null, total: null, pulled: null, failed: null, health: [], message: Upgrade completed}
+      blocking_health_checks: []
+      rollback_until: "2026-12-20T14:01:00Z"
+      validation_warning: null
+      history:
+        - {stage: Prep, started: "2026-11-21T00:50:00Z", seconds: 250.0, phases: {Stateroot: 190.0, Precache: 60.0}}
+        - {stage: Upgrade, started: "2026-11-21T01:00:09Z", seconds: 751.0, phases: {PrePivot: 45.0, PostPivot: 706.0}}
+      next_step: ansible-playbook sno.image_upgrade.finalize -l site-0001
+      detail: roll back until 2026-12-20 14:01
 """

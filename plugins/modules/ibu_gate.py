@@ -60,6 +60,13 @@ EXAMPLES = r"""
     budget: 5%
   run_once: true
   any_errors_fatal: true
+
+- name: The same, after a preflight that has left out what cannot be used
+  sno.image_upgrade.ibu_gate:
+    budget: 12
+    excluded: "{{ preflight.failed_clusters | list }}"
+  run_once: true
+  any_errors_fatal: true
 """
 
 RETURN = r"""

@@ -13,7 +13,8 @@ description:
   - Reads every host of the batch in parallel and lists all problems at once, grouped by cause, with the remedy.
   - It checks the inputs, that the cluster can be reached, that the Lifecycle Agent is there and ready, that the state of the
     cluster lets the actions go on, the permissions for every call to come, the kind of credential, that the seed's release is
-    above the running one, that the ConfigMaps and the Secret referred to exist, and the hub where one is configured.
+    above the running one, that the ConfigMaps and the Secret referred to exist, that no two hosts lead to the same API server,
+    and the hub where one is configured.
   - It changes nothing anywhere.
   - An option that the task does not give is taken from the variable C(ibu_OPTION), as in M(sno.image_upgrade.ibu_fleet).
 author:

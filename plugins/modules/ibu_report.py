@@ -35,7 +35,9 @@ options:
     type: str
     default: 5%
   max_fail_percentage:
-    description: The play's C(max_fail_percentage), to say whether it will stop the rollout.
+    description:
+      - The play's C(max_fail_percentage), to say whether it will stop the rollout.
+      - At the default one failure stops it, as in a play with C(max_fail_percentage=0).
     type: float
     default: 0
   fleet:
