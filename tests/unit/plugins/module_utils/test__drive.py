@@ -26,6 +26,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Refused,
     Result,
     SeedImage,
+    StageTiming,
     State,
     Unanswered,
 )
@@ -703,3 +704,48 @@ def test_the_view_follows_the_drive(clock: FakeClock) -> None:
     assert seen[-1] == ("upgraded", False)
     assert outcome.ended and outcome.started and outcome.seconds == pytest.approx(clock.seconds - 1000, abs=0.01)
     assert cluster.calls[-1] == "close"
+
+
+def test_settling_starts_anew_after_the_cluster_has_moved(clock: FakeClock) -> None:
+    leftover = at(State.UPGRADE_PRE_PIVOT, uid="b", generation=2)
+    cluster = FakeCluster(
+        clock,
+        ("read", leftover),
+        ("read", at(State.PENDING, uid="b", generation=2)),
+        *[("read", at(State.ROLLBACK_RUNNING, uid="b", generation=2))] * 6,
+        ("read", leftover),
+        ("read", at(State.ROLLBACK_COMPLETED, uid="b", generation=2)),
+    )
+
+    assert run(clock, cluster, Action.ROLLBACK, limits=Limits(settle=180)).result is Result.DONE
+
+
+def test_refusals_of_the_identity_with_an_answer_between_do_not_add_up(clock: FakeClock) -> None:
+    episode = [("event", away("session", 401)), *[("read", away("session", 401))] * 25, ("read", PRE)]
+    cluster = FakeCluster(clock, ("read", PRE), *episode * 15, ("event", UPGRADED))
+
+    assert run(clock, cluster, Action.UPGRADE, limits=Limits(denied=200)).result is Result.DONE
+    assert clock.seconds - 1000 > 200
+
+
+def test_of_several_outages_the_longest_counts(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock,
+        ("read", PRE),
+        ("event", away()),
+        *[("read", away())] * 30,
+        ("read", PRE),
+        ("event", away()),
+        ("read", UPGRADED),
+    )
+
+    assert run(clock, cluster, Action.UPGRADE).away_seconds > 10
+
+
+def test_durations_of_other_stages_are_not_taken(clock: FakeClock) -> None:
+    history = (StageTiming("Prep", BORN, 99.0), StageTiming("Upgrade", BORN, 7.0))
+    upgraded = at(State.UPGRADE_COMPLETED, NEW, uid="b", history=history)
+
+    assert run(clock, FakeCluster(clock, ("read", PRE), ("event", upgraded)), Action.UPGRADE).durations == {
+        "Upgrade": 7.0
+    }

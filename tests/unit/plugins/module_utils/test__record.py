@@ -265,3 +265,13 @@ def test_half_an_outcome_file_is_refused(tmp_path: Path, key: str) -> None:
 
     with pytest.raises(InvalidOption, match="damaged"):
         Record.load(record.path)
+
+
+def test_a_later_format_is_not_guessed_at(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.save()
+    text = Path(record.path).read_text()
+    Path(record.path).write_text(text.replace('"format": 1', '"format": 2'))
+
+    with pytest.raises(InvalidOption, match="no outcome file of format 1"):
+        Record.load(record.path)
