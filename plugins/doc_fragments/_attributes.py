@@ -23,6 +23,19 @@ attributes:
 options: {}
 """
 
+    # For the modules in the action group of meta/runtime.yml.
+    ACTIONGROUP_IBU = r"""
+attributes:
+  action_group:
+    description: >-
+      Use C(group/sno.image_upgrade.ibu) in C(module_defaults) to state the connection once for these modules and those of
+      kubernetes.core.
+    support: full
+    membership:
+      - sno.image_upgrade.ibu
+options: {}
+"""
+
     # For modules that one task runs once for a whole batch.
     FLEET = r"""
 notes:

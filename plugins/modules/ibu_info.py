@@ -15,6 +15,7 @@ author:
   - The sno.image_upgrade authors (@sno-image-upgrade)
 extends_documentation_fragment:
   - sno.image_upgrade._attributes
+  - sno.image_upgrade._attributes.actiongroup_ibu
   - kubernetes.core.k8s_auth_options
 requirements:
   - kubernetes >= 31.0.0

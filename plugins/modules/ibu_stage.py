@@ -19,6 +19,7 @@ author:
   - The sno.image_upgrade authors (@sno-image-upgrade)
 extends_documentation_fragment:
   - sno.image_upgrade._attributes
+  - sno.image_upgrade._attributes.actiongroup_ibu
   - sno.image_upgrade._goal
   - kubernetes.core.k8s_auth_options
 requirements:
