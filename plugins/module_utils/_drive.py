@@ -152,6 +152,10 @@ class Drive:
         self.outcome.version_before = observed.version
         index = resume(observed, self._goals)
         self.outcome.completed = [str(goal.action) for goal in self._goals[:index]]
+        last = self._goals[-1]
+        if index == len(self._goals) and last.action is Action.UPGRADE and not self._check:
+            # The run that saw the upgrade complete may not have lived to verify it.
+            self._confirm(last, observed)
         if index == len(self._goals) or self._check:
             return self._preview(observed, self._goals[min(index, len(self._goals) - 1)])
         result = Result.DONE
@@ -213,6 +217,10 @@ class Drive:
 
     def _complete(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
         self._record_duration(goal, observed, began_at)
+        self._confirm(goal, observed)
+
+    def _confirm(self, goal: Goal, observed: Observed) -> None:
+        """Verify what was upgraded, and let the hub import again."""
         if goal.action is Action.UPGRADE and observed.state is State.UPGRADE_COMPLETED:
             self._verify(observed)
         if goal.action in (Action.UPGRADE, Action.ABORT, Action.FINALIZE_ROLLBACK):

@@ -415,6 +415,19 @@ def test_soak_counts_from_the_end_of_the_upgrade(clock: FakeClock, soak: int, co
     assert clock.seconds - 1000 == pytest.approx(waited)
 
 
+@pytest.mark.parametrize(("health", "result"), [(HEALTHY, Result.DONE), (SICK, Result.UNVERIFIED)], ids=["fit", "sick"])
+def test_an_upgrade_that_an_earlier_run_left_is_verified_all_the_same(
+    clock: FakeClock, health: Health, result: Result
+) -> None:
+    cluster, hold = FakeCluster(clock, ("read", UPGRADED), health=health), Hold()
+
+    outcome = run(clock, cluster, Action.PREP, Action.UPGRADE, import_hold=hold, limits=Limits(verify=60))
+
+    assert outcome.result is result
+    assert cluster.patches == []
+    assert hold.calls == (["release"] if result is Result.DONE else [])
+
+
 def test_no_upgrade_without_the_hubs_consent(clock: FakeClock) -> None:
     cluster = FakeCluster(clock, ("read", PREPARED))
 
