@@ -283,7 +283,7 @@ def test_only_failures_count(case: Case, result: Result) -> None:
 
 def test_every_failure_is_told_once_and_no_success(case: Case) -> None:
     def look_again(drive: FakeDrive) -> Result:
-        for _ in range(3):
+        for _round in range(3):
             drive.commit()
         return Result.DONE
 
