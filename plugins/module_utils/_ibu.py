@@ -126,7 +126,7 @@ def resume(observed: Observed, goals: t.Sequence[Goal]) -> int:
 
 def decide(observed: Observed, goal: Goal) -> Decision:
     """What to do next to bring this cluster to this goal."""
-    if observed.state is State.BLOCKED and goal.action is Action.ABORT and Stage.IDLE in observed.valid_next:
+    if _may_leave_blocked(observed, goal):
         return _patch(observed, {"stage": Stage.IDLE.value})
     if observed.state in _UNDECIDED:
         return Wait(_UNDECIDED[observed.state])
@@ -135,6 +135,12 @@ def decide(observed: Observed, goal: Goal) -> Decision:
     if mismatch := _seed_mismatch(observed, goal):
         return _refuse(observed, goal, mismatch)
     return _BY_ACTION[goal.action](observed, goal)
+
+
+def _may_leave_blocked(observed: Observed, goal: Goal) -> bool:
+    """True where an abort need not wait for the IPConfig. A cluster that is blocked on its way to Idle must."""
+    leads_on = observed.stage != Stage.IDLE and Stage.IDLE in observed.valid_next
+    return observed.state is State.BLOCKED and goal.action is Action.ABORT and leads_on
 
 
 def _seed_mismatch(observed: Observed, goal: Goal) -> str | None:
@@ -214,6 +220,8 @@ def _changed_annotations(observed: Observed, goal: Goal) -> dict[str, str | None
 def _upgrade(observed: Observed, goal: Goal) -> Decision:
     state = observed.state
     if state is State.PREP_COMPLETED:
+        if _runs_goal(observed, goal):
+            return _refuse(observed, goal, f"it already runs {observed.version}, upgraded in another way since Prep")
         warning = observed.annotations.get("extra-manifest.lca.openshift.io/validation-warning")
         if warning and not goal.accept_warnings:
             return _refuse(observed, goal, f"Prep left a validation warning: {warning}")

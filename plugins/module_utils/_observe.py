@@ -96,12 +96,14 @@ def _state(
         return _idle_state(conditions.get("Idle", {}))
     running = conditions.get(f"{stage}InProgress", {})
     completed = conditions.get(f"{stage}Completed", {})
+    if stage not in set(Stage) and (running or completed):
+        return State.UNKNOWN, running or completed
     if running.get("reason") == "Blocked":
         return State.BLOCKED, running
     if running.get("reason") == "InvalidTransition":
         return State.INVALID_TRANSITION, running
     if completed.get("status") == "True":
-        return _COMPLETED.get(stage, State.UNKNOWN), completed
+        return _COMPLETED[stage], completed
     if completed.get("status") == "False" and completed.get("reason") == "Failed":
         # The Completed condition only says "Prep failed"; the cause stands in the InProgress condition.
         return _failed_state(stage, running, status, _is_after_pivot(ibu, history, version)), running
@@ -137,7 +139,7 @@ def _idle_state(idle: _Condition) -> tuple[State, _Condition]:
 def _running_state(stage: str, after_pivot: bool) -> State:
     if stage == Stage.UPGRADE:
         return State.UPGRADE_POST_PIVOT if after_pivot else State.UPGRADE_PRE_PIVOT
-    return {Stage.PREP: State.PREP_RUNNING, Stage.ROLLBACK: State.ROLLBACK_RUNNING}.get(Stage(stage), State.UNKNOWN)
+    return State.PREP_RUNNING if stage == Stage.PREP else State.ROLLBACK_RUNNING
 
 
 def _failed_state(stage: str, running: _Condition, status: t.Mapping[str, t.Any], after_pivot: bool) -> State:

@@ -12,7 +12,7 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import (
@@ -520,7 +520,8 @@ def test_every_state_has_a_next_step(state: State) -> None:
 
 # --- whatever a document says ---------------------------------------------------------------------------------------
 
-KINDS = ["Idle", *(f"{stage}{end}" for stage in ("Prep", "Upgrade", "Rollback") for end in ("InProgress", "Completed"))]
+STAGES = [*map(str, Stage), "Rehearse"]
+KINDS = ["Idle", *(f"{stage}{end}" for stage in STAGES[1:] for end in ("InProgress", "Completed"))]
 REASONS = [
     "Idle",
     "InProgress",
@@ -534,41 +535,127 @@ REASONS = [
     "InvalidTransition",
     "Odd",
 ]
+MESSAGES = ["", "In progress", "Rollback due to postpivot failure: x", "Uncontrolled rollback", "Rollback requested"]
 CONDITIONS = st.lists(
     st.builds(
-        condition, st.sampled_from(KINDS), st.sampled_from(["True", "False", "Unknown"]), st.sampled_from(REASONS)
+        condition,
+        st.sampled_from(KINDS),
+        st.sampled_from(["True", "False", "Unknown"]),
+        st.sampled_from(REASONS),
+        st.sampled_from(MESSAGES),
     ),
     max_size=7,
 )
-
-
-@given(
-    stage=st.sampled_from([*map(str, Stage), None, "Odd"]),
-    conditions=CONDITIONS,
-    allowed=st.lists(st.sampled_from(list(map(str, Stage))), max_size=3, unique=True),
-    generations=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    version=st.sampled_from([OLD, NEW, None]),
-    action=st.sampled_from(ACTIONS),
+MAYBE_TIME = st.sampled_from([None, LATER])
+PHASES = st.lists(
+    st.fixed_dictionaries(
+        {"phase": st.sampled_from(["Stateroot", "Precache", "PrePivot", "PostPivot"])},
+        optional={"startTime": MAYBE_TIME, "completionTime": MAYBE_TIME},
+    ),
+    max_size=3,
+)
+HISTORY = st.lists(
+    st.fixed_dictionaries(
+        {"stage": st.sampled_from(STAGES)},
+        optional={"startTime": MAYBE_TIME, "completionTime": MAYBE_TIME, "phases": st.none() | PHASES},
+    ),
+    max_size=3,
+)
+STATUS = st.fixed_dictionaries(
+    {},
+    optional={
+        "conditions": st.none() | CONDITIONS,
+        "validNextStages": st.none() | st.lists(st.sampled_from(STAGES), max_size=3, unique=True),
+        "observedGeneration": st.integers(0, 5),
+        "rollbackAvailabilityExpiration": MAYBE_TIME,
+        "history": st.none() | HISTORY,
+    },
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "metadata": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "uid": st.just("a"),
+                "generation": st.integers(1, 5),
+                "annotations": st.none() | st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+            },
+        ),
+        "spec": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "stage": st.sampled_from(STAGES),
+                "seedImageRef": st.sampled_from([None, {}, SPEC["seedImageRef"]]),
+                "oadpContent": st.sampled_from([None, [], [{"name": "a", "namespace": "b"}]]),
+            },
+        ),
+        "status": st.none() | STATUS,
+    },
+)
+VERSIONS = st.sampled_from([OLD, NEW, None])
+GOALS = st.builds(
+    Goal,
+    st.sampled_from(ACTIONS),
     seed=st.sampled_from([None, SEED]),
+    oadp_content=st.sampled_from([None, (), (("b", "a"),)]),
+)
+
+
+def check_patch(found: dict[str, Any], version: str | None, wanted: Goal, decision: object) -> None:
+    """What is true of every patch, whatever the cluster says."""
+    if not isinstance(decision, Patch):
+        return
+    status, meta = found.get("status") or {}, found.get("metadata") or {}
+    assert decision.stage in (status.get("validNextStages") or ())
+    assert decision.stage != found["spec"]["stage"], "a patch that changes nothing would be sent for ever"
+    assert status.get("observedGeneration", 9) >= meta.get("generation", 0)
+    assert wanted.seed is None or (decision.stage, version) not in ((Stage.PREP, NEW), (Stage.UPGRADE, NEW))
+    assert decision.body["spec"]["stage"] == wanted.action.stage == decision.stage
+
+
+@settings(max_examples=100)
+@given(DOCUMENTS, VERSIONS, GOALS)
+def test_no_document_is_too_strange_for_a_decision(found: dict[str, Any], version: str | None, wanted: Goal) -> None:
+    decision = decide(observe(found, version, datetime.datetime(2026, 12, 1, tzinfo=datetime.timezone.utc)), wanted)
+
+    check_patch(found, version, wanted, decision)
+
+
+@settings(max_examples=150)
+@given(
+    state=st.sampled_from([state for state in ROWS if state is not State.NO_STATUS]),
+    allowed=st.lists(st.sampled_from(STAGES), max_size=4, unique=True),
+    generations=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    version=VERSIONS,
+    wanted=GOALS,
 )
 def test_nothing_illegal_is_ever_sent(
-    stage: str | None,
-    conditions: list[dict[str, Any]],
-    allowed: list[str],
-    generations: tuple[int, int],
-    version: str | None,
-    action: Action,
-    seed: SeedImage | None,
+    state: State, allowed: list[str], generations: tuple[int, int], version: str | None, wanted: Goal
 ) -> None:
-    found = {
-        "metadata": {"uid": "a", "generation": generations[0]},
-        "spec": {**SPEC, "stage": stage},
-        "status": {"conditions": conditions, "validNextStages": allowed, "observedGeneration": generations[1]},
-    }
+    found = document(state, generation=generations[0])
+    found["status"].update(validNextStages=allowed, observedGeneration=generations[1])
 
-    decision = decide(observe(found, version), Goal(action, seed))
+    check_patch(found, version, wanted, decide(observe(found, version), wanted))
 
-    if isinstance(decision, Patch):
-        assert decision.stage in allowed
-        assert generations[1] >= generations[0]
-        assert not (decision.stage is Stage.PREP and version == NEW)
+
+LISTS = [
+    sequence[start:end]
+    for sequence in (ACTIONS[:3], ACTIONS[3:5], ACTIONS[5:])
+    for start in range(len(sequence))
+    for end in range(start + 1, len(sequence) + 1)
+]
+
+
+@pytest.mark.parametrize("actions", LISTS, ids=lambda actions: "-".join(actions))
+@pytest.mark.parametrize("state", TABLE, ids=lambda state: state.name)
+def test_every_list_goes_on_after_the_last_action_that_is_done(state: State, actions: tuple[Action, ...]) -> None:
+    """An abort that leaves an upgraded cluster alone has not been done."""
+    words = dict(zip(ACTIONS, TABLE[state], strict=True))
+    skipped = (State.UPGRADE_COMPLETED, Action.ABORT)
+    reached = [n for n, action in enumerate(actions, 1) if words[action] == D and (state, action) != skipped]
+
+    assert parse_actions([str(action) for action in actions]) == actions
+    assert resume(seen(state), [goal(action) for action in actions]) == max(reached, default=0)
