@@ -190,6 +190,11 @@ def _prep_from_idle(observed: Observed, goal: Goal) -> Decision:
         return Done(f"it already runs {goal.seed.version}")
     if observed.version is None:
         return Wait("the running version is not known yet")
+    for version in (goal.seed.version, observed.version):
+        if not _version.is_valid(version):
+            return _refuse(
+                observed, goal, f"{version!r} is no version of the form X.Y.Z", "give the seed's own version"
+            )
     if not _version.is_newer(goal.seed.version, observed.version):
         return _refuse(
             observed,

@@ -345,6 +345,8 @@ def test_prep_leaves_alone_what_was_not_given() -> None:
         ("4.17.3", "4.17.2", "not above"),
         ("4.17.3", "4.17.3-rc.1", "not above"),
         ("4.17.3", None, "no seed image is given"),
+        ("4.16.8", "4.17", "'4.17' is no version of the form X.Y.Z"),
+        ("stable", "4.17.3", "'stable' is no version of the form X.Y.Z"),
     ],
 )
 def test_prep_refuses_a_seed_that_leads_nowhere(running: str, seed: str | None, fragment: str) -> None:
@@ -595,13 +597,15 @@ DOCUMENTS = st.fixed_dictionaries(
         "status": st.none() | STATUS,
     },
 )
-VERSIONS = st.sampled_from([OLD, NEW, None])
-GOALS = st.builds(
-    Goal,
-    st.sampled_from(ACTIONS),
-    seed=st.sampled_from([None, SEED]),
-    oadp_content=st.sampled_from([None, (), (("b", "a"),)]),
-)
+RUNNING_VERSIONS = [OLD, NEW, None, "odd"]
+VERSIONS = st.sampled_from(RUNNING_VERSIONS)
+ALL_GOALS = [
+    Goal(action, seed, oadp_content=content)
+    for action in ACTIONS
+    for seed in (None, SEED, SeedImage("4.16.1", SEED.image), SeedImage("latest", "r/s"))
+    for content in (None, (), (("b", "a"),))
+]
+GOALS = st.sampled_from(ALL_GOALS)
 
 
 def check_patch(found: dict[str, Any], version: str | None, wanted: Goal, decision: object) -> None:
@@ -624,6 +628,13 @@ def test_no_document_is_too_strange_for_a_decision(found: dict[str, Any], versio
     check_patch(found, version, wanted, decision)
 
 
+@pytest.mark.parametrize("state", ROWS, ids=lambda state: state.name)
+def test_whatever_is_wanted_nothing_illegal_is_sent(state: State) -> None:
+    for version in RUNNING_VERSIONS:
+        for wanted in ALL_GOALS:
+            check_patch(document(state), version, wanted, decide(observe(document(state), version), wanted))
+
+
 @settings(max_examples=150)
 @given(
     state=st.sampled_from([state for state in ROWS if state is not State.NO_STATUS]),
@@ -632,7 +643,7 @@ def test_no_document_is_too_strange_for_a_decision(found: dict[str, Any], versio
     version=VERSIONS,
     wanted=GOALS,
 )
-def test_nothing_illegal_is_ever_sent(
+def test_no_list_of_next_stages_leads_to_something_illegal(
     state: State, allowed: list[str], generations: tuple[int, int], version: str | None, wanted: Goal
 ) -> None:
     found = document(state, generation=generations[0])
