@@ -660,7 +660,7 @@ LISTS = [
 ]
 
 
-@pytest.mark.parametrize("actions", LISTS, ids=lambda actions: "-".join(actions))
+@pytest.mark.parametrize("actions", LISTS, ids="-".join)
 @pytest.mark.parametrize("state", TABLE, ids=lambda state: state.name)
 def test_every_list_goes_on_after_the_last_action_that_is_done(state: State, actions: tuple[Action, ...]) -> None:
     """An abort that leaves an upgraded cluster alone has not been done."""
