@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, NotThere
@@ -32,21 +33,28 @@ class HubImport:
 
     def hold(self) -> None:
         """Hold the auto-import back. Raises IbuError where the hub does not take it."""
-        self._annotate("true")
+        with self._managed_cluster() as (session, path):
+            session.merge_patch(path, _annotation("true"))
 
     def release(self) -> None:
-        """Let the hub import again. Does nothing to a cluster that is not held back."""
-        self._annotate(None)
+        """Let the hub import again. Writes nothing to a cluster that is not held back."""
+        with self._managed_cluster() as (session, path):
+            annotations = session.get(path).document["metadata"].get("annotations") or {}
+            if DISABLE_AUTO_IMPORT in annotations:
+                session.merge_patch(path, _annotation(None))
 
-    def _annotate(self, value: str | None) -> None:
+    @contextlib.contextmanager
+    def _managed_cluster(self) -> t.Iterator[tuple[Session, str]]:
         session = self._open_hub()
         try:
-            session.merge_patch(
-                f"{MANAGED_CLUSTERS}/{self._name}", {"metadata": {"annotations": {DISABLE_AUTO_IMPORT: value}}}
-            )
+            yield session, f"{MANAGED_CLUSTERS}/{self._name}"
         except NotThere as error:
             raise IbuError(
                 f"{session.url} has no ManagedCluster {self._name!r}; name it in ibu_managed_cluster"
             ) from error
         finally:
             session.close()
+
+
+def _annotation(value: str | None) -> dict[str, t.Any]:
+    return {"metadata": {"annotations": {DISABLE_AUTO_IMPORT: value}}}

@@ -254,9 +254,27 @@ def _configuration(options: t.Mapping[str, t.Any], prefix: str, workdir: str) ->
         elif option == "api_key":
             value = {"authorization": f"Bearer {value}"}
         elif option == "proxy_headers":
-            value = urllib3.util.make_headers(**value)
+            value = _proxy_headers(value, f"{prefix}{option}")
+        elif option == "host":
+            _check_address(value, f"{prefix}{option}")
         setattr(configuration, attribute, value)
+    _check_address(configuration.host, f"{prefix}kubeconfig")
     return configuration
+
+
+def _check_address(address: t.Any, option: str) -> None:
+    """Refuse an address without a scheme: the transport would take it for plain HTTP, and send a token in the clear."""
+    if not str(address).startswith(("https://", "http://")):
+        raise InvalidOption(option, address, "give the API's address as https://HOST:PORT")
+
+
+def _proxy_headers(value: t.Any, option: str) -> t.Any:
+    try:
+        return urllib3.util.make_headers(**value)
+    except TypeError:
+        raise InvalidOption(
+            option, "<given>", "give a dictionary of basic_auth, proxy_basic_auth and user_agent"
+        ) from None
 
 
 def _boolean(value: t.Any, option: str) -> bool:
@@ -284,9 +302,18 @@ def _load_kubeconfig(configuration: Configuration, options: t.Mapping[str, t.Any
             client_configuration=configuration,
             persist_config=False,
         )
-    except (ConfigException, KeyError, TypeError, ValueError) as error:
+        _check_user(document, options.get("context"))
+    except (AttributeError, ConfigException, KeyError, OSError, TypeError, ValueError) as error:
         # The library's text names the broken entry and never its secret.
         raise InvalidOption(option, shown, f"it cannot be used: {error}") from error
+
+
+def _check_user(document: t.Mapping[str, t.Any], context: str | None) -> None:
+    """Raise ValueError where a usable kubeconfig names a user that it lacks: the client would go on as nobody."""
+    name = context or document["current-context"]
+    user = next(entry["context"].get("user") for entry in document["contexts"] if entry["name"] == name)
+    if user and user not in [entry["name"] for entry in document.get("users") or ()]:
+        raise ValueError(f"its context {name!r} names the user {user!r}, who is not among its users")
 
 
 def _read_kubeconfig(option: str, path: str) -> t.Any:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
+from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, NotThere, Refused, Unanswered
 
 PATH = "/apis/cluster.open-cluster-management.io/v1/managedclusters/site-0001"
@@ -20,14 +21,21 @@ KEY = "import.open-cluster-management.io/disable-auto-import"
 class FakeHub:
     url = "https://hub.example.com:6443"
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, **annotations: str) -> None:
         self.error = error
+        self.annotations = annotations
         self.calls: list[Any] = []
+
+    def get(self, path: str) -> Reply:
+        if self.error:
+            raise self.error
+        return Reply({"metadata": {"annotations": self.annotations} if self.annotations else {}}, None)
 
     def merge_patch(self, path: str, document: dict[str, Any]) -> None:
         self.calls.append((path, document["metadata"]["annotations"]))
         if self.error:
             raise self.error
+        self.annotations.update(document["metadata"]["annotations"])
 
     def close(self) -> None:
         self.calls.append("close")
@@ -45,6 +53,15 @@ def test_hold_and_release_touch_one_annotation_and_close_the_connection() -> Non
     held.release()
 
     assert hub.calls == [(PATH, {KEY: "true"}), "close", (PATH, {KEY: None}), "close"]
+
+
+@pytest.mark.parametrize("annotations", [{}, {"other": "true"}], ids=["none", "another"])
+def test_nothing_is_written_to_a_cluster_that_is_not_held_back(annotations: dict[str, str]) -> None:
+    hub = FakeHub(**annotations)
+
+    hub_import(hub).release()
+
+    assert hub.calls == ["close"]
 
 
 def test_the_hub_is_not_contacted_before_it_is_needed() -> None:

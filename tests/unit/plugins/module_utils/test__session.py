@@ -207,6 +207,60 @@ def test_a_kubeconfig_of_the_wrong_shape_is_the_users_to_mend(broken: dict[str, 
         open_session({"kubeconfig": {**kubeconfig(token="t"), **broken}}, "ibu_")
 
 
+NOBODY = [{"name": "x", "context": {"cluster": "c", "user": "nobody"}}]
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"contexts": NOBODY}, "context 'x' names the user 'nobody', who is not among its users"),
+        ({"contexts": NOBODY, "users": None}, "context 'x' names the user 'nobody'"),
+        ({"users": [{"name": "u", "user": {"tokenFile": "/nowhere/token"}}]}, "/nowhere/token"),
+    ],
+    ids=["no such user", "no users at all", "no such token file"],
+)
+def test_a_kubeconfig_that_would_leave_its_bearer_nameless(broken: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidOption, match="ibu_kubeconfig") as caught:
+        open_session({"kubeconfig": {**kubeconfig(token="t"), **broken}}, "ibu_")
+
+    assert words in str(caught.value)
+
+
+def test_a_context_may_do_without_a_user() -> None:
+    nameless = {**kubeconfig(), "contexts": [{"name": "x", "context": {"cluster": "c"}}]}
+
+    assert open_session({"kubeconfig": nameless}).credential == "none"
+
+
+@pytest.mark.parametrize("server", ["", "127.0.0.1:6443", "localhost", "ftp://localhost"])
+def test_an_address_without_a_scheme_is_not_spoken_to_in_the_clear(server: str) -> None:
+    document = {**kubeconfig(token=SECRET), "clusters": [{"name": "c", "cluster": {"server": server}}]}
+
+    with pytest.raises(InvalidOption, match="ibu_kubeconfig.*https://HOST:PORT") as caught:
+        open_session({"kubeconfig": document}, "ibu_")
+
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:6443", 6443])
+def test_a_host_without_a_scheme(host: Any) -> None:
+    with pytest.raises(InvalidOption, match="ibu_host.*https://HOST:PORT"):
+        open_session({"host": host, "api_key": SECRET}, "ibu_")
+
+
+@pytest.mark.parametrize("cluster", [{}, {"server": None}, {"server": 6443}], ids=str)
+def test_a_kubeconfig_without_an_address(cluster: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match="ibu_kubeconfig"):
+        open_session({"kubeconfig": {**kubeconfig(), "clusters": [{"name": "c", "cluster": cluster}]}}, "ibu_")
+
+
+def test_proxy_headers_that_are_none() -> None:
+    with pytest.raises(InvalidOption, match="ibu_proxy_headers") as caught:
+        open_session({"host": "https://127.0.0.1:1", "proxy_headers": SECRET}, "ibu_")
+
+    assert SECRET not in str(caught.value)
+
+
 def test_a_kubeconfig_that_may_not_be_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match=r"ibu_kubeconfig: .*cannot be read: Is a directory"):
         open_session({"kubeconfig": str(tmp_path)}, "ibu_")
