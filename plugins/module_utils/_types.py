@@ -45,6 +45,7 @@ class Action(_Word):
     ROLLBACK = "Rollback"
     FINALIZE_ROLLBACK = "FinalizeRollback"
     ABORT = "Abort"
+    ABORT_ON_FAILURE = "AbortOnFailure"
 
     @property
     def stage(self) -> Stage:

@@ -1,0 +1,202 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""The plan of a group upgrade: steps of actions, which of them the API accepts, and how long a step needs. Pure."""
+
+from __future__ import annotations
+
+import math
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, InvalidOption
+
+# The actions of each step; what the API's rule for combinations compares.
+Shape = t.Tuple[t.Tuple[str, ...], ...]
+
+MOST_STEPS = 6
+MOST_ACTIONS = 4
+# Minutes that the API takes where a step names none, or 0.
+DEFAULT_TIMEOUT = 240
+
+_PREP, _UPGRADE, _FINALIZE = ("Prep",), ("Upgrade",), ("FinalizeUpgrade",)
+_BOTH, _ON_FAILURE = ("Prep", "Upgrade"), ("AbortOnFailure",)
+
+# Exactly the combinations that the API of ImageBasedGroupUpgrade permits. Every plan that grows by steps passes through
+# shorter ones, which are therefore listed too.
+PERMITTED: tuple[Shape, ...] = (
+    (_PREP,),
+    (_PREP, _UPGRADE),
+    (_BOTH,),
+    (_PREP, _UPGRADE, _FINALIZE),
+    (_PREP, ("Upgrade", "FinalizeUpgrade")),
+    (_BOTH, _FINALIZE),
+    (("Prep", "Upgrade", "FinalizeUpgrade"),),
+    (_PREP, ("Abort",)),
+    (_PREP, _ON_FAILURE),
+    (_PREP, _ON_FAILURE, _UPGRADE),
+    (_PREP, _ON_FAILURE, _UPGRADE, _ON_FAILURE),
+    (_PREP, _ON_FAILURE, _UPGRADE, _ON_FAILURE, _FINALIZE),
+    (_PREP, _UPGRADE, _ON_FAILURE),
+    (_PREP, _UPGRADE, _ON_FAILURE, _FINALIZE),
+    (_BOTH, _ON_FAILURE),
+    (_BOTH, _ON_FAILURE, _FINALIZE),
+    (_UPGRADE,),
+    (_UPGRADE, _FINALIZE),
+    (("Upgrade", "FinalizeUpgrade"),),
+    (_FINALIZE,),
+    (("Rollback",),),
+    (("Rollback",), ("FinalizeRollback",)),
+    (("Rollback", "FinalizeRollback"),),
+    (("FinalizeRollback",),),
+    (("Abort",),),
+    (_ON_FAILURE,),
+)
+_PERMITTED = frozenset(PERMITTED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan. ``timeout`` is in minutes, for all its batches and actions together; None: the API's 240."""
+
+    actions: tuple[str, ...]
+    max_concurrency: int
+    timeout: int | None = None
+
+    @property
+    def minutes(self) -> int:
+        """The minutes that TALM gives the step."""
+        return self.timeout or DEFAULT_TIMEOUT
+
+    def as_spec(self) -> dict[str, t.Any]:
+        """The step in the API's own spelling."""
+        strategy: dict[str, t.Any] = {"maxConcurrency": self.max_concurrency}
+        if self.timeout is not None:
+            strategy["timeout"] = self.timeout
+        return {"actions": list(self.actions), "rolloutStrategy": strategy}
+
+    @classmethod
+    def of(cls, spec: t.Mapping[str, t.Any]) -> Step:
+        """From the API's spelling, as the cluster holds it."""
+        strategy = spec.get("rolloutStrategy") or {}
+        return cls(tuple(spec.get("actions") or ()), int(strategy.get("maxConcurrency", 0)), strategy.get("timeout"))
+
+    def equals(self, other: Step) -> bool:
+        """True where the API, which fills in the default, would see no difference."""
+        return (self.actions, self.max_concurrency, self._filled) == (
+            other.actions,
+            other.max_concurrency,
+            other._filled,
+        )
+
+    @property
+    def _filled(self) -> int:
+        return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
+
+
+def shape_of(steps: t.Iterable[Step]) -> Shape:
+    """What the API's rule for combinations looks at."""
+    return tuple(step.actions for step in steps)
+
+
+def is_permitted(shape: Shape) -> bool:
+    """True for exactly the combinations that the API accepts."""
+    return shape in _PERMITTED
+
+
+def text_of(shape: Shape) -> str:
+    """``[Prep,Upgrade] [FinalizeUpgrade]``."""
+    return " ".join(f"[{','.join(actions)}]" for actions in shape)
+
+
+def nearest(shape: Shape) -> Shape:
+    """The permitted combination that takes the fewest changes to reach, shorter ones first."""
+    return min(PERMITTED, key=lambda known: (_distance(shape, known), len(known), PERMITTED.index(known)))
+
+
+def _distance(one: Shape, other: Shape) -> int:
+    """Edits of single actions and of borders between steps that lead from one to the other (Levenshtein)."""
+    left, right = _tokens(one), _tokens(other)
+    row = list(range(len(right) + 1))
+    for index, token in enumerate(left, 1):
+        before, row[0] = row[0], index
+        for column, candidate in enumerate(right, 1):
+            cost = min(row[column] + 1, row[column - 1] + 1, before + (token != candidate))
+            before, row[column] = row[column], cost
+    return row[-1]
+
+
+def _tokens(shape: Shape) -> list[str]:
+    return [token for actions in shape for token in (*actions, "|")]
+
+
+def first_bad_step(shape: Shape) -> int:
+    """Index of the step at which a combination that is not permitted leaves every permitted one."""
+    for count in range(1, len(shape) + 1):
+        if not any(known[:count] == shape[:count] for known in PERMITTED):
+            return count - 1
+    # Each beginning is one of a permitted plan, the whole is not: it ends too early.
+    return len(shape) - 1
+
+
+def check_shape(shape: Shape, option: str = "plan") -> None:
+    """Raise InvalidOption, naming the step, for what the API would refuse."""
+    if not shape:
+        raise InvalidOption(option, [], "give at least one step, such as {actions: [Prep], rolloutStrategy: ...}")
+    if len(shape) > MOST_STEPS:
+        raise InvalidOption(option, f"{len(shape)} steps", f"the API accepts at most {MOST_STEPS} steps")
+    for number, actions in enumerate(shape, 1):
+        if len(actions) > MOST_ACTIONS:
+            raise InvalidOption(f"{option} step {number}", list(actions), f"a step has at most {MOST_ACTIONS} actions")
+        for action in actions:
+            if action not in set(Action):
+                raise InvalidOption(f"{option} step {number}", action, f"an action is one of {', '.join(Action)}")
+    if not is_permitted(shape):
+        raise InvalidOption(option, text_of(shape), _why_not(shape))
+
+
+def _why_not(shape: Shape) -> str:
+    index = first_bad_step(shape)
+    step = f"step {index + 1} ({text_of(shape[index : index + 1])})"
+    where = f"cannot follow step {index} ({text_of(shape[index - 1 : index])})" if index else "cannot begin a plan"
+    return f"{step} {where}: the API accepts {len(PERMITTED)} plans; nearest: {text_of(nearest(shape))}"
+
+
+_RECOVERY = frozenset({Action.ABORT, Action.ABORT_ON_FAILURE, Action.ROLLBACK})
+
+
+def check_recovery(step: Step, number: int, option: str = "plan") -> None:
+    """Raise InvalidOption unless the step begins with an action that failed clusters can follow."""
+    if not step.actions or step.actions[0] not in _RECOVERY:
+        raise InvalidOption(
+            f"{option} step {number}",
+            list(step.actions),
+            "the first action for clusters that failed is Abort, AbortOnFailure or Rollback",
+        )
+
+
+def batches(clusters: int, max_concurrency: int) -> int:
+    """How many batches TALM cuts a step into; a non-positive concurrency means all at once."""
+    return math.ceil(clusters / max_concurrency) if 0 < max_concurrency < clusters else 1
+
+
+def minutes_for(clusters: int, max_concurrency: int, per_cluster: float) -> int:
+    """The whole step's minutes, from the minutes that one cluster may take for all the step's actions.
+
+    TALM divides what is left of the step's time over the batches that are left, so each batch gets its share.
+    """
+    return max(1, math.ceil(batches(clusters, max_concurrency) * per_cluster))
+
+
+def explain_minutes(clusters: int, max_concurrency: int, per_cluster: float) -> str:
+    """How ``minutes_for`` came about, for people."""
+    count = batches(clusters, max_concurrency)
+    many = "1 batch" if count == 1 else f"{count} batches"
+    return (
+        f"{minutes_for(clusters, max_concurrency, per_cluster)} minutes = {many} of {per_cluster:g} minutes "
+        f"({clusters} clusters, {max_concurrency} at a time)"
+    )
