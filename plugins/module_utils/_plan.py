@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, InvalidOption
 
 # The actions of each step; what the API's rule for combinations compares.
-Shape = t.Tuple[t.Tuple[str, ...], ...]
+Shape = tuple[tuple[str, ...], ...]
 
 MOST_STEPS = 6
 MOST_ACTIONS = 4
@@ -87,11 +87,8 @@ class Step:
 
     def equals(self, other: Step) -> bool:
         """True where the API, which fills in the default, would see no difference."""
-        return (self.actions, self.max_concurrency, self._filled) == (
-            other.actions,
-            other.max_concurrency,
-            other._filled,
-        )
+        mine = (self.actions, self.max_concurrency, self._filled)
+        return mine == (other.actions, other.max_concurrency, other._filled)
 
     @property
     def _filled(self) -> int:
