@@ -96,13 +96,15 @@ class Session:
 
     def list(self, path: str, page: int = 500, **query: str | int) -> list[dict[str, t.Any]]:
         """All items of a collection, fetched page by page."""
-        items: list[dict[str, t.Any]] = []
+        return list(self.items(path, page, **query))
+
+    def items(self, path: str, page: int = 500, **query: str | int) -> t.Iterator[dict[str, t.Any]]:
+        """The items of a collection one by one; no more than a page of them is held at a time."""
         token: str | None = ""
         while token is not None:
             document = self.get(path, limit=page, **({"continue": token} if token else {}), **query).document
-            items.extend(document.get("items") or ())
+            yield from document.get("items") or ()
             token = (document.get("metadata") or {}).get("continue") or None
-        return items
 
     def create(self, path: str, document: t.Mapping[str, t.Any], **query: str | int) -> Reply:
         """Post a document to a collection."""
@@ -111,6 +113,10 @@ class Session:
     def merge_patch(self, path: str, document: t.Mapping[str, t.Any], **query: str | int) -> Reply:
         """Change an object by a JSON merge patch; lists are replaced as a whole."""
         return self._reply("PATCH", path, query, document, MERGE_PATCH)
+
+    def delete(self, path: str, **query: str | int) -> Reply:
+        """Ask for an object to be deleted; it may stay a while, until its finalizers are done."""
+        return self._reply("DELETE", path, query)
 
     def watch(
         self, path: str, *, resource_version: str, seconds: int, **query: str | int

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     import datetime
 
 
-class _Word(str, enum.Enum):
+class Word(str, enum.Enum):
     """An enumeration whose members are, print as, and compare equal to the API's own words."""
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class _Word(str, enum.Enum):
         return format(str(self.value), spec)
 
 
-class Stage(_Word):
+class Stage(Word):
     """The values of ImageBasedUpgrade ``spec.stage``."""
 
     IDLE = "Idle"
@@ -36,7 +36,7 @@ class Stage(_Word):
     ROLLBACK = "Rollback"
 
 
-class Action(_Word):
+class Action(Word):
     """What a plan asks of a cluster, in the words of ImageBasedGroupUpgrade ``spec.plan[].actions``."""
 
     PREP = "Prep"
@@ -61,7 +61,7 @@ class Action(_Word):
 _STAGE_OF_ACTION = {Action.PREP: Stage.PREP, Action.UPGRADE: Stage.UPGRADE, Action.ROLLBACK: Stage.ROLLBACK}
 
 
-class State(_Word):
+class State(Word):
     """Where one cluster stands, read from its ImageBasedUpgrade and ClusterVersion. The values are for people."""
 
     ABSENT = "no ImageBasedUpgrade"
@@ -89,7 +89,7 @@ class State(_Word):
     UNKNOWN = "unknown"
 
 
-class Result(_Word):
+class Result(Word):
     """How the drive of one cluster ended, or why it has not. The values stand in the outcome file."""
 
     DONE = "done"
