@@ -119,16 +119,17 @@ def fetch(session: Session, selectors: t.Sequence[Selector] | None) -> list[Mana
     """The selected clusters by name; all of them where ``selectors`` is None. Raises IbuError that says what to do."""
     found: dict[str, ManagedCluster] = {}
     for query in queries(selectors):
-        for document in _list(session, query):
+        for document in _each(session, query):
             cluster = ManagedCluster.of(document)
             if selectors is None or matches_any(selectors, cluster.labels):
                 found[cluster.name] = cluster
     return [found[name] for name in sorted(found)]
 
 
-def _list(session: Session, query: str) -> list[dict[str, t.Any]]:
+def _each(session: Session, query: str) -> t.Iterator[dict[str, t.Any]]:
+    """The hub's documents one by one: thousands of them at once would cost ten times what is kept of them."""
     try:
-        return session.list(MANAGED_CLUSTERS, labelSelector=query) if query else session.list(MANAGED_CLUSTERS)
+        yield from session.items(MANAGED_CLUSTERS, **({"labelSelector": query} if query else {}))
     except NotThere as error:
         raise IbuError(
             f"{session.url} knows no ManagedClusters: Advanced Cluster Management is not installed there, "

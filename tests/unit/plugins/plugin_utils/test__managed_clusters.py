@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,12 +35,12 @@ class Hub:
     def __init__(self, answers: dict[str, Any]) -> None:
         self._answers = answers
 
-    def list(self, path: str, labelSelector: str = "") -> list[dict[str, Any]]:
+    def items(self, path: str, labelSelector: str = "") -> Iterator[dict[str, Any]]:
         assert path == "/apis/cluster.open-cluster-management.io/v1/managedclusters"
         answer = self._answers[labelSelector]
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        yield from answer
 
 
 def test_a_cluster_that_reports_everything() -> None:
