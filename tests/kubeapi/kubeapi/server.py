@@ -225,7 +225,7 @@ class KubeApi:
         spec = crd["spec"]
         version = next(v["name"] for v in spec["versions"] if v["storage"])
         current = self.admin.get(f"{CRD_PATH}/{crd['metadata']['name']}").ok()
-        conditions = {c["type"]: c["status"] for c in current.get("status", {}).get("conditions", [])}
+        conditions = {c["type"]: c["status"] for c in (current.get("status") or {}).get("conditions") or []}
         return (
             conditions.get("Established") == "True"
             and self.admin.get(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}").status == 200
