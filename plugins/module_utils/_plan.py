@@ -163,6 +163,37 @@ def _why_not(shape: Shape) -> str:
     return f"{step} {where}: the API accepts {len(PERMITTED)} plans; nearest: {text_of(nearest(shape))}"
 
 
+def check_append(old: t.Sequence[Step], new: t.Sequence[Step], option: str = "plan") -> None:
+    """Raise InvalidOption, naming the step, unless ``new`` is ``old`` with nothing or with more steps behind it.
+
+    The API asks less, only that each old step is still somewhere in the plan: a step put before or between the old
+    ones, another order, or one of two equal steps gone passes there. TALM, which counts its steps by position, would
+    then take a step that ran for another one.
+    """
+    for number, before in enumerate(old, 1):
+        now = new[number - 1] if number <= len(new) else None
+        if now is None or not now.equals(before):
+            raise InvalidOption(
+                f"{option} step {number}",
+                "nothing" if now is None else _described(now),
+                f"the plan in the cluster has {_described(before)} there and can only grow: {_way_out(before, now)}, "
+                f"add steps behind step {len(old)}, or choose another name for another plan",
+            )
+
+
+def _way_out(before: Step, now: Step | None) -> str:
+    """What to do with the step that differs."""
+    if now is None:
+        return "give the step again"
+    return "keep its actions" if now.actions != before.actions else "keep its rolloutStrategy"
+
+
+def _described(step: Step) -> str:
+    """``[Prep,Upgrade] with maxConcurrency 10, timeout 240``."""
+    timeout = DEFAULT_TIMEOUT if step.timeout is None else step.timeout
+    return f"{text_of((step.actions,))} with maxConcurrency {step.max_concurrency}, timeout {timeout}"
+
+
 _RECOVERY = frozenset({Action.ABORT, Action.ABORT_ON_FAILURE, Action.ROLLBACK})
 
 
