@@ -45,6 +45,11 @@ class Host:
         return str(self._variables.get("ibu_managed_cluster") or self.name)
 
     @property
+    def is_reachable(self) -> bool:
+        """True where the variables say how to reach the cluster."""
+        return _session.has_connection(self._cluster)
+
+    @property
     def has_hub(self) -> bool:
         """True where a hub connection is configured for this cluster."""
         return _session.has_connection(self._hub)

@@ -129,7 +129,8 @@ def fetch(session: Session, selectors: t.Sequence[Selector] | None) -> list[Mana
 def _each(session: Session, query: str) -> t.Iterator[dict[str, t.Any]]:
     """The hub's documents one by one: thousands of them at once would cost ten times what is kept of them."""
     try:
-        yield from session.items(MANAGED_CLUSTERS, **({"labelSelector": query} if query else {}))
+        selector: dict[str, t.Any] = {"labelSelector": query} if query else {}
+        yield from session.items(MANAGED_CLUSTERS, **selector)
     except NotThere as error:
         raise IbuError(
             f"{session.url} knows no ManagedClusters: Advanced Cluster Management is not installed there, "
