@@ -217,8 +217,8 @@ def _still_running(group: GroupView) -> str:
     step = group.current
     what = _group_report.progress_text(group, None) if step is not None else "TALM has not seen its last change"
     return (
-        f"{group.namespace}/{group.name} is still at work: {what}. Deleting it stops nothing on the clusters, each goes "
-        "on with the stage that it is in and nobody follows it; wait for the end, or say delete_running: true"
+        f"{group.namespace}/{group.name} is still at work: {what}. Deleting it stops nothing on the clusters, each "
+        "goes on with the stage that it is in and nobody follows it; wait for the end, or say delete_running: true"
     )
 
 

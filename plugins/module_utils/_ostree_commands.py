@@ -1,0 +1,260 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""The commands that read and change a node's deployments, and what their output means. No I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ostree import (
+    CleanUp,
+    Deployment,
+    Remove,
+    SetDefault,
+    Step,
+    Sysroot,
+    Undeploy,
+    Unreadable,
+)
+
+_STATUS_LINE = re.compile(r"([* ]) (\S+) ([0-9a-f]{64})\.([0-9]+)((?: \([^)]*\))*)")
+_DETAIL_LINE = re.compile(r" {4}(\S.*)")
+_DIRECTORY_LINE = re.compile(r"([0-9]+:[0-9]+) (.*)")
+_DEPLOYMENT_PATH = re.compile(r"([^/]+)/deploy/([0-9a-f]{64}\.[0-9]+)")
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+# The directory is writable only in a mount namespace of this one command: the rest of the node goes on with its own.
+_REMOVE = 'if mountpoint -q "$1"; then mount -o remount,rw "$1" || exit 1; fi; exec rm -rf -- "$2"'
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The command lines for one sysroot. ``path`` is None for the one that the node is booted from."""
+
+    path: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """True for the node's own."""
+        return self.path is None
+
+    @property
+    def physical(self) -> str:
+        """Where the whole file system with all stateroots is."""
+        return "/sysroot" if self.path is None else (self.path.rstrip("/") or "/")
+
+    @property
+    def deploy(self) -> str:
+        """The directory of the stateroots."""
+        return f"{self.physical.rstrip('/')}/ostree/deploy"
+
+    def status(self) -> list[str]:
+        """The deployments as ostree knows them."""
+        return self._admin("status")
+
+    def rpm_status(self) -> list[str] | None:
+        """The deployments as rpm-ostree knows them: always those of the booted system, so None for another sysroot."""
+        return ["env", "LC_ALL=C", "rpm-ostree", "status", "--json"] if self.live else None
+
+    def root(self) -> list[str]:
+        """Device and inode of the root directory, which tells the booted deployment."""
+        return ["find", "/", "-maxdepth", "0", "-printf", r"%D:%i /\n"]
+
+    def directories(self) -> list[str]:
+        """Device, inode and path of the stateroots and of their deployments' directories."""
+        search = ["find", self.deploy, "-mindepth", "1", "-maxdepth", "3"]
+        return [*search, "-path", "*/var", "-prune", "-o", "-type", "d", "-printf", r"%D:%i %P\n"]
+
+    def mounts(self) -> list[str]:
+        """Everything that is mounted."""
+        return ["cat", "/proc/self/mountinfo"]
+
+    def space(self) -> list[str]:
+        """Size and free space of the file system."""
+        return ["env", "LC_ALL=C", "df", "-Pk", self.deploy]
+
+    def of(self, step: Step) -> list[str]:
+        """What does a step."""
+        if isinstance(step, Undeploy):
+            return self._admin("undeploy", str(step.deployment.index))
+        if isinstance(step, SetDefault):
+            return self._admin("set-default", str(step.deployment.index))
+        if isinstance(step, CleanUp):
+            return self._admin("cleanup")
+        return self._remove(step)
+
+    def _remove(self, step: Remove) -> list[str]:
+        where = f"{self.deploy}/{step.stateroot}"
+        return ["unshare", "--mount", "/bin/sh", "-c", _REMOVE, "sh", self.physical, where]
+
+    def _admin(self, *words: str) -> list[str]:
+        where = [] if self.path is None else [f"--sysroot={self.path}"]
+        return ["env", "LC_ALL=C", "ostree", "admin", words[0], *where, *words[1:]]
+
+
+def parse_status(text: str) -> tuple[Deployment, ...]:
+    """The output of ``ostree admin status``. Raises Unreadable for a line that is neither a deployment nor about one."""
+    found: list[Deployment] = []
+    for line in text.splitlines():
+        if match := _STATUS_LINE.fullmatch(line):
+            mark, stateroot, checksum, serial, words = match.groups()
+            # A deployment whose finalization is locked is a staged one.
+            staged = "staged" in words or "finalization locked" in words
+            found.append(
+                Deployment(len(found), stateroot, checksum, int(serial), booted=mark == "*", staged=staged),
+            )
+        elif found and (detail := _DETAIL_LINE.fullmatch(line)):
+            found[-1] = _with_detail(found[-1], detail.group(1))
+        elif line.strip() and line.strip() != "No deployments.":
+            raise Unreadable(f"ostree admin status says something unknown: {line!r}")
+    if not found and "No deployments." not in text:
+        raise Unreadable("ostree admin status says nothing")
+    return tuple(found)
+
+
+def _with_detail(one: Deployment, detail: str) -> Deployment:
+    word, _colon, value = detail.partition(":")
+    if word == "Version":
+        return replace(one, version=value.strip() or None)
+    return replace(one, pinned=True) if word == "Pinned" and value.strip() == "yes" else one
+
+
+def parse_rpm_status(text: str) -> tuple[tuple[Deployment, ...], str | None]:
+    """The output of ``rpm-ostree status --json``: the deployments, and what rpm-ostree is doing. Raises Unreadable."""
+    try:
+        document = json.loads(text)
+        listed = document["deployments"]
+        found = tuple(_from_document(index, one) for index, one in enumerate(listed))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"rpm-ostree status --json is not what it used to be: {error!r}") from error
+    transaction = document.get("transaction")
+    return found, None if not transaction else _words(transaction)
+
+
+def _from_document(index: int, one: t.Mapping[str, t.Any]) -> Deployment:
+    checksum, serial, stateroot, version = one["checksum"], one["serial"], one["osname"], one.get("version")
+    if not (isinstance(checksum, str) and isinstance(stateroot, str) and type(serial) is int):
+        raise TypeError(f"deployment {index} has no checksum, serial or osname")
+    marks = {word: one.get(word) for word in ("booted", "pinned", "staged")}
+    if type(one["booted"]) is not bool or any(mark not in (None, True, False) for mark in marks.values()):
+        raise TypeError(f"deployment {index} does not say whether it is booted, pinned and staged")
+    return Deployment(
+        index,
+        stateroot,
+        checksum,
+        serial,
+        str(version) if version else None,
+        **{word: bool(mark) for word, mark in marks.items()},
+    )
+
+
+def _words(transaction: t.Any) -> str:
+    return " ".join(str(word) for word in transaction) if isinstance(transaction, list) else str(transaction)
+
+
+def agreed(by_ostree: tuple[Deployment, ...], by_rpm: tuple[Deployment, ...] | None) -> tuple[Deployment, ...]:
+    """The deployments, if both tools say the same of them. Raises Unreadable."""
+    if by_rpm is None:
+        return by_ostree
+    both = [[(one.key, one.booted) for one in said] for said in (by_ostree, by_rpm)]
+    if both[0] != both[1]:
+        raise Unreadable(
+            "ostree and rpm-ostree do not list the same deployments: "
+            f"{_short(by_ostree)}, and {_short(by_rpm)}; look at both, or run again if one was just changed"
+        )
+    # Whatever one of them takes for pinned or staged, is.
+    return tuple(
+        replace(
+            one, pinned=one.pinned or two.pinned, staged=one.staged or two.staged, version=one.version or two.version
+        )
+        for one, two in zip(by_ostree, by_rpm)  # noqa: B905
+    )
+
+
+def _short(deployments: t.Iterable[Deployment]) -> str:
+    return (
+        ", ".join(f"{'*' if one.booted else ''}{one.stateroot} {one.checksum[:12]}.{one.serial}" for one in deployments)
+        or "none"
+    )
+
+
+@dataclass(frozen=True)
+class Directories:
+    """The stateroots' directories, those of deployments, and which of these is the root directory of the node."""
+
+    stateroots: tuple[str, ...]
+    deployments: tuple[tuple[str, str], ...]
+    root: tuple[str, str] | None
+
+
+def parse_directories(listing: str, root: str) -> Directories:
+    """What `find` says. Raises Unreadable."""
+    where = _DIRECTORY_LINE.fullmatch(root.strip())
+    if where is None:
+        raise Unreadable(f"cannot tell where the root directory is: {root.strip()!r}")
+    stateroots, deployments, booted = [], [], None
+    for line in listing.splitlines():
+        match = _DIRECTORY_LINE.fullmatch(line)
+        if match is None:
+            raise Unreadable(f"cannot read the list of stateroots: {line!r}")
+        inode, path = match.groups()
+        if "/" not in path:
+            stateroots.append(path)
+        elif found := _DEPLOYMENT_PATH.fullmatch(path):
+            deployments.append((found.group(1), found.group(2)))
+            booted = deployments[-1] if inode == where.group(1) else booted
+    return Directories(tuple(sorted(stateroots)), tuple(sorted(deployments)), booted)
+
+
+def parse_mounts(mountinfo: str, deploy: str) -> tuple[tuple[str, str], ...]:
+    """The mount points at or below the stateroots' directories, as pairs of stateroot and path."""
+    found = []
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        point = _OCTAL.sub(lambda code: chr(int(code.group(1), 8)), fields[4]) if len(fields) > 4 else ""
+        if point.startswith(f"{deploy}/"):
+            found.append((point[len(deploy) + 1 :].split("/")[0], point))
+    return tuple(found)
+
+
+def parse_space(text: str) -> tuple[int, int]:
+    """Size and free space in bytes, from ``df -Pk``. Raises Unreadable."""
+    fields = (text.splitlines() or [""])[-1].split()
+    try:
+        return int(fields[1]) * 1024, int(fields[3]) * 1024
+    except (IndexError, ValueError):
+        raise Unreadable(f"df says something unknown: {text!r}") from None
+
+
+def sysroot_of(
+    deployments: tuple[Deployment, ...],
+    directories: Directories,
+    *,
+    live: bool,
+    mounts: tuple[tuple[str, str], ...] = (),
+    transaction: str | None = None,
+    space: tuple[int, int] | None = None,
+) -> Sysroot:
+    """The parts put together. A deployment whose directory is the root directory is booted, whatever ostree says:
+
+    given the path of the sysroot that it runs from, it marks none.
+    """
+    known = {one.key for one in deployments}
+    return Sysroot(
+        deployments=tuple(replace(one, booted=True) if one.key == directories.root else one for one in deployments),
+        directories=directories.stateroots,
+        orphans=tuple(one for one in directories.deployments if one not in known),
+        mounts=mounts,
+        live=live,
+        transaction=transaction,
+        size_bytes=space[0] if space else None,
+        free_bytes=space[1] if space else None,
+    )
