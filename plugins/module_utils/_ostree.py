@@ -7,8 +7,8 @@
 
 """What may be done to the stateroots of a node: its state in, the next steps or a refusal out. No I/O.
 
-The plan is made anew from a fresh reading before every single step. Indices shift after each change, and whoever was interrupted
-goes on from what the node says, so nothing here remembers what was done before.
+The plan is made anew from a fresh reading before every single step. Indices shift after each change, and whoever was
+interrupted goes on from what the node says, so nothing here remembers what was done before.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Sysroot:
 
     @property
     def defaults(self) -> tuple[Deployment, ...]:
-        """What the next boot may take: the first deployment, and behind a staged one the one that counts until it is written."""
+        """What the next boot may take: the first deployment, and up to its shutdown the one behind a staged one."""
         last = next((one.index for one in self.deployments if not one.staged), len(self.deployments) - 1)
         return self.deployments[: last + 1]
 
@@ -193,7 +193,10 @@ def checked(sysroot: Sysroot) -> Sysroot:
 
 
 def plan_absent(sysroot: Sysroot, name: str, *, remove_pinned: bool = False) -> tuple[Step, ...]:
-    """The steps that are left until a stateroot is gone; none where it is. Raises InvalidOption, Unreadable, Refusal."""
+    """The steps that are left until a stateroot is gone; none where it is.
+
+    Raises InvalidOption, Unreadable, Refusal.
+    """
     valid_name(name)
     checked(sysroot)
     if name not in sysroot.directories:
@@ -218,7 +221,10 @@ def plan_absent(sysroot: Sysroot, name: str, *, remove_pinned: bool = False) -> 
 
 
 def plan_default(sysroot: Sysroot, name: str) -> tuple[Step, ...]:
-    """The step that lets the next boot take a stateroot, if one is needed. Raises InvalidOption, Unreadable, Refusal."""
+    """The step that lets the next boot take a stateroot, if one is needed.
+
+    Raises InvalidOption, Unreadable, Refusal.
+    """
     valid_name(name)
     checked(sysroot)
     wanted = next(iter(sysroot.of(name)), None)

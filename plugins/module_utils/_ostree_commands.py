@@ -101,7 +101,7 @@ class Commands:
 
 
 def parse_status(text: str) -> tuple[Deployment, ...]:
-    """The output of ``ostree admin status``. Raises Unreadable for a line that is neither a deployment nor about one."""
+    """The output of ``ostree admin status``. Raises Unreadable for a line that is nothing it should be."""
     found: list[Deployment] = []
     for line in text.splitlines():
         if match := _STATUS_LINE.fullmatch(line):
@@ -243,11 +243,14 @@ def sysroot_of(
     transaction: str | None = None,
     space: tuple[int, int] | None = None,
 ) -> Sysroot:
-    """The parts put together. A deployment whose directory is the root directory is booted, whatever ostree says:
+    """The parts put together. Raises Unreadable.
 
-    given the path of the sysroot that it runs from, it marks none.
+    A deployment whose directory is the root directory is booted, whatever ostree says: given the path of the sysroot
+    that the node runs from, it marks none.
     """
     known = {one.key for one in deployments}
+    if directories.root is not None and directories.root not in known:
+        raise Unreadable(f"the node runs from {'/'.join(directories.root)}, which ostree does not list")
     return Sysroot(
         deployments=tuple(replace(one, booted=True) if one.key == directories.root else one for one in deployments),
         directories=directories.stateroots,
