@@ -68,7 +68,10 @@ class ImportHold(t.Protocol):
 
 @dataclass
 class View:
-    """What is known of one drive at this moment, for whoever shows progress. Written by the drive alone."""
+    """What is known of one drive at this moment, for whoever shows progress. Written by the drive alone.
+
+    ``task`` and ``label`` stand in the place of action and state where the work is no action of an upgrade.
+    """
 
     name: str
     action: Action | None = None
@@ -77,6 +80,8 @@ class View:
     away_why: str = ""
     changed: float = 0.0
     note: str = ""
+    task: str = ""
+    label: str = ""
 
 
 class _Ended(Exception):

@@ -53,7 +53,7 @@ def counts(views: t.Iterable[View], outcomes: t.Iterable[Outcome], waiting: int)
     """How many clusters are where: ``Upgrade 5: 3 before reboot, 2 away; 4 done``."""
     running: dict[str, collections.Counter[str]] = {}
     for view in views:
-        running.setdefault(str(view.action or "Contact"), collections.Counter())[_label(view)] += 1
+        running.setdefault(str(view.task or view.action or "Contact"), collections.Counter())[_label(view)] += 1
     parts = [
         f"{action} {tally.total() if hasattr(tally, 'total') else sum(tally.values())}: {_tally(tally)}"
         for action, tally in sorted(running.items(), key=lambda item: _ORDER.get(item[0], -1))
@@ -77,7 +77,7 @@ def _label(view: View) -> str:
     if view.away_since is not None:
         return "away (rebooting)" if view.action and view.action.reboots else "no answer"
     if view.observed is None:
-        return "connecting"
+        return view.label or "connecting"
     return str(view.observed.state)
 
 

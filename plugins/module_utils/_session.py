@@ -114,9 +114,13 @@ class Session:
         """Change an object by a JSON merge patch; lists are replaced as a whole."""
         return self._reply("PATCH", path, query, document, MERGE_PATCH)
 
-    def delete(self, path: str, **query: str | int) -> Reply:
-        """Ask for an object to be deleted; it may stay a while, until its finalizers are done."""
-        return self._reply("DELETE", path, query)
+    def delete(self, path: str, uid: str | None = None, **query: str | int) -> Reply:
+        """Ask for an object to be deleted; it may stay a while, until its finalizers are done.
+
+        With ``uid`` only that object is meant: another one that has its name by now is a conflict.
+        """
+        options = {"preconditions": {"uid": uid}} if uid else None
+        return self._reply("DELETE", path, query, options, "application/json" if options else None)
 
     def watch(
         self, path: str, *, resource_version: str, seconds: int, **query: str | int
