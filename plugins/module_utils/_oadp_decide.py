@@ -255,7 +255,7 @@ class _CleanUp:
             phase = moving[0].phase or "New"
             self._waits.append(f"Velero deletes backup {backup}: DeleteBackupRequest {moving[0]} is {phase}")
         elif hanging := [one for one in requests if not one.processed and not self._policy.remove_stuck]:
-            self._hangs(hanging[0])
+            self._fails.append(hanging_failure(hanging[0], self._seen.now))
         elif requests:
             for request in requests:
                 self._vanish(request, "an earlier attempt failed" if request.processed else "it hangs")
@@ -309,7 +309,7 @@ class _CleanUp:
         if request.processed or forced:
             self._vanish(request, "its backup is gone", forced=forced)
         elif hangs(request, self._seen.now, self._policy, self._memory.followed(request)):
-            self._hangs(request)
+            self._fails.append(hanging_failure(request, self._seen.now))
         else:
             # Velero may be at its last touch; it ends a request without a backup by itself.
             self._waits.append(f"DeleteBackupRequest {request} is {request.phase or 'New'}")
@@ -336,11 +336,6 @@ class _CleanUp:
             message = f"{item.kind} {item} hangs: it was deleted, but Velero does not let it go"
             self._fail(Result.TIMED_OUT, message, _VELERO_OR_WORD)
 
-    def _hangs(self, request: Item) -> None:
-        minutes = age_of(request, self._seen.now) / 60
-        message = f"DeleteBackupRequest {request} hangs: {request.phase or 'New'} for {minutes:.0f} min"
-        self._fail(Result.TIMED_OUT, message, _VELERO_OR_WORD)
-
     def _fail(self, result: Result, message: str, step: str) -> None:
         self._fails.append(Fail(result, message, step))
 
@@ -358,14 +353,20 @@ def hangs(request: Item, now: datetime.datetime | None, policy: Policy, followed
     return followed >= policy.request_timeout or (old and followed >= min(_GRACE_SECONDS, policy.request_timeout))
 
 
+def hanging_failure(request: Item, now: datetime.datetime | None) -> Fail:
+    """What to say of a request that hangs and may not be removed."""
+    minutes = age_of(request, now) / 60
+    message = f"DeleteBackupRequest {request} hangs: {request.phase or 'New'} for {minutes:.0f} min"
+    return Fail(Result.TIMED_OUT, message, _VELERO_OR_WORD)
+
+
 # --- the end ------------------------------------------------------------------------------------------------------
 
 
 def _ended(mine: Mine, policy: Policy, memory: Memory) -> Decision:
-    """Nothing is left. Where a Backup was deleted without Velero, the bucket's next sync shows whether it stays away."""
-    open_ones = [
-        key for key, removed in memory.alone.items() if not _synced_since(mine.location(removed.location), removed)
-    ]
+    """Nothing is left. Where a Backup was deleted without Velero, the next sync shows whether it comes back."""
+    gone = memory.alone
+    open_ones = [key for key in gone if not _synced_since(mine.location(gone[key].location), gone[key])]
     if not open_ones:
         return Done()
     names = ", ".join(name for _namespace, name in sorted(open_ones))
