@@ -32,6 +32,7 @@ _SEQUENCES = (
     (Action.PREP, Action.UPGRADE, Action.FINALIZE_UPGRADE),
     (Action.ROLLBACK, Action.FINALIZE_ROLLBACK),
     (Action.ABORT,),
+    (Action.ABORT_ON_FAILURE,),
 )
 
 DEFAULT_INIT_MONITOR_SECONDS = 1800
@@ -128,6 +129,8 @@ def decide(observed: Observed, goal: Goal) -> Decision:
     """What to do next to bring this cluster to this goal."""
     if _may_leave_blocked(observed, goal):
         return _patch(observed, {"stage": Stage.IDLE.value})
+    if observed.state is State.BLOCKED and goal.action is Action.ABORT_ON_FAILURE and observed.stage != Stage.IDLE:
+        return _untouched(observed)
     if observed.state in _UNDECIDED:
         return Wait(_UNDECIDED[observed.state])
     if observed.state is State.UNKNOWN:
@@ -323,6 +326,24 @@ def _abort(observed: Observed, goal: Goal) -> Decision:
     return _fail(observed, goal)
 
 
+def _abort_on_failure(observed: Observed, goal: Goal) -> Decision:
+    state = observed.state
+    if state in (State.PREP_FAILED, State.UPGRADE_FAILED_PRE_PIVOT, State.ROLLED_BACK):
+        return _patch(observed, {"stage": Stage.IDLE.value})
+    if state is State.ABORTING:
+        return Wait(f"the cluster is {state}")
+    if state is State.UPGRADE_FAILED_POST_PIVOT:
+        # Sent from the hub this would be Idle all the same, which the API refuses here.
+        return _refuse(observed, goal, "it has failed after its reboot into the new release")
+    if state in (State.ABORT_FAILED, State.ROLLBACK_FAILED, State.INVALID_TRANSITION):
+        return _fail(observed, goal)
+    return _untouched(observed)
+
+
+def _untouched(observed: Observed) -> Done:
+    return Done(f"it is {observed.state}, not failed; AbortOnFailure leaves it alone", skipped=True)
+
+
 _BY_ACTION: t.Mapping[Action, t.Callable[[Observed, Goal], Decision]] = {
     Action.PREP: _prep,
     Action.UPGRADE: _upgrade,
@@ -330,6 +351,7 @@ _BY_ACTION: t.Mapping[Action, t.Callable[[Observed, Goal], Decision]] = {
     Action.ROLLBACK: _rollback,
     Action.FINALIZE_ROLLBACK: _finalize_rollback,
     Action.ABORT: _abort,
+    Action.ABORT_ON_FAILURE: _abort_on_failure,
 }
 
 

@@ -23,6 +23,7 @@ DEFAULT_TIMEOUTS: t.Mapping[Action, float] = {
     Action.ROLLBACK: 1800,
     Action.FINALIZE_ROLLBACK: 2400,
     Action.ABORT: 2400,
+    Action.ABORT_ON_FAILURE: 2400,
 }
 
 

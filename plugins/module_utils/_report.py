@@ -21,12 +21,13 @@ _SEVERITY_WORDS = {Severity.BLOCKED: "BLOCKED", Severity.WARNED: "WARNED", Sever
 
 # What a cluster is called that has completed these actions, the latest first.
 _ACHIEVED = {
+    Action.ABORT: "aborted",
+    Action.ABORT_ON_FAILURE: "aborted",
     Action.FINALIZE_UPGRADE: "finalized",
     Action.FINALIZE_ROLLBACK: "rollback finalized",
     Action.ROLLBACK: "rolled back",
     Action.UPGRADE: "upgraded",
     Action.PREP: "prepared",
-    Action.ABORT: "aborted",
 }
 
 _NEXT_OF_ACHIEVED = {

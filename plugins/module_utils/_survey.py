@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import MANAGED_CLUSTERS
@@ -33,6 +34,7 @@ if t.TYPE_CHECKING:
 
 _AGENT = "/apis/apps/v1/namespaces/openshift-lifecycle-agent/deployments/lifecycle-agent-controller-manager"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_READS = ("get", "list", "watch")
 _PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
 
 
@@ -43,9 +45,14 @@ def survey(
     goals: t.Sequence[Goal],
     open_hub: t.Callable[[], Session] | None,
     managed_cluster: str,
+    *,
+    through_hub: bool = False,
 ) -> Survey:
-    """Ask a cluster that has answered its first read for everything else. Sends nothing that changes anything."""
-    denied = _denied(session, goals)
+    """Ask a cluster that has answered its first read for everything else. Sends nothing that changes anything.
+
+    ``through_hub``: the hub will write to the cluster and copy what it needs there, so this identity only reads.
+    """
+    denied = _denied(session, goals, through_hub=through_hub)
     return Survey(
         cluster=name,
         url=session.url,
@@ -54,16 +61,31 @@ def survey(
         agent_ready=_agent_ready(session),
         denied=denied,
         # Prep alone needs them, and a cluster that is past it may not have them any more: a fresh stateroot holds none.
-        missing_refs=_missing(session, [goal for goal in goals if isinstance(decide(observed, goal), Patch)], denied),
+        missing_refs=_missing(
+            session,
+            [
+                _without_copies(goal) if through_hub else goal
+                for goal in goals
+                if isinstance(decide(observed, goal), Patch)
+            ],
+            denied,
+        ),
         hub_problem=_hub_problem(open_hub, managed_cluster, goals),
     )
 
 
-def _denied(session: Session, goals: t.Sequence[Goal]) -> tuple[Permission, ...]:
+def _without_copies(goal: Goal) -> Goal:
+    """The goal without what the hub copies to the cluster itself; extra manifests it does not."""
+    seed = dataclasses.replace(goal.seed, pull_secret=None) if goal.seed else None
+    return dataclasses.replace(goal, seed=seed, oadp_content=None)
+
+
+def _denied(session: Session, goals: t.Sequence[Goal], *, through_hub: bool) -> tuple[Permission, ...]:
     # The usual identity may do everything: one question instead of a dozen.
     if _may(session, Permission("*", "*", "*")):
         return ()
-    return tuple(permission for permission in permissions_needed(goals) if not _may(session, permission))
+    needed = [p for p in permissions_needed(goals) if p.verb in _READS or not through_hub]
+    return tuple(permission for permission in needed if not _may(session, permission))
 
 
 def _may(session: Session, permission: Permission) -> bool:
@@ -107,7 +129,8 @@ def _missing(session: Session, goals: t.Sequence[Goal], denied: t.Collection[Per
 
 
 def _hub_problem(open_hub: t.Callable[[], Session] | None, managed_cluster: str, goals: t.Sequence[Goal]) -> str | None:
-    if open_hub is None or not any(goal.action in (Action.UPGRADE, Action.ABORT) for goal in goals):
+    held_or_let_go = (Action.UPGRADE, Action.ABORT, Action.ABORT_ON_FAILURE)
+    if open_hub is None or not any(goal.action in held_or_let_go for goal in goals):
         return None
     try:
         hub = open_hub()

@@ -163,31 +163,32 @@ ACTIONS = (
     Action.ROLLBACK,
     Action.FINALIZE_ROLLBACK,
     Action.ABORT,
+    Action.ABORT_ON_FAILURE,
 )
 # What is decided in each state, for the actions in the order above; a stage means: request it.
 TABLE: dict[State, tuple[str, ...]] = {
-    State.ABSENT: (W, W, W, W, W, W),
-    State.NO_STATUS: (W, W, W, W, W, W),
-    State.PENDING: (W, W, W, W, W, W),
-    State.BLOCKED: (W, W, W, W, W, W),
-    State.INVALID_TRANSITION: (R, R, R, R, R, R),
-    State.IDLE: ("Prep", R, R, R, D, D),
-    State.ABORTING: (W, W, R, R, W, W),
-    State.ABORT_FAILED: (F, F, F, F, F, F),
-    State.FINALIZING: (D, D, W, R, W, W),
-    State.FINALIZE_FAILED: (F, D, F, R, F, F),
-    State.PREP_RUNNING: (W, W, R, R, R, "Idle"),
-    State.PREP_FAILED: (F, F, F, F, F, "Idle"),
-    State.PREP_COMPLETED: (D, "Upgrade", R, R, R, "Idle"),
-    State.UPGRADE_PRE_PIVOT: (D, W, W, R, R, "Idle"),
-    State.UPGRADE_POST_PIVOT: (D, W, W, "Rollback", R, R),
-    State.UPGRADE_FAILED_PRE_PIVOT: (F, F, F, F, F, "Idle"),
-    State.UPGRADE_FAILED_POST_PIVOT: (F, F, F, "Rollback", F, F),
-    State.ROLLED_BACK: ("rolled_back", "rolled_back", "rolled_back", D, "Idle", "Idle"),
-    State.UPGRADE_COMPLETED: (D, D, "Idle", "Rollback", R, D),
-    State.ROLLBACK_RUNNING: (R, R, R, W, W, R),
-    State.ROLLBACK_FAILED: (F, F, F, F, F, F),
-    State.ROLLBACK_COMPLETED: (R, R, R, D, "Idle", R),
+    State.ABSENT: (W, W, W, W, W, W, W),
+    State.NO_STATUS: (W, W, W, W, W, W, W),
+    State.PENDING: (W, W, W, W, W, W, W),
+    State.BLOCKED: (W, W, W, W, W, W, D),
+    State.INVALID_TRANSITION: (R, R, R, R, R, R, R),
+    State.IDLE: ("Prep", R, R, R, D, D, D),
+    State.ABORTING: (W, W, R, R, W, W, W),
+    State.ABORT_FAILED: (F, F, F, F, F, F, F),
+    State.FINALIZING: (D, D, W, R, W, W, D),
+    State.FINALIZE_FAILED: (F, D, F, R, F, F, D),
+    State.PREP_RUNNING: (W, W, R, R, R, "Idle", D),
+    State.PREP_FAILED: (F, F, F, F, F, "Idle", "Idle"),
+    State.PREP_COMPLETED: (D, "Upgrade", R, R, R, "Idle", D),
+    State.UPGRADE_PRE_PIVOT: (D, W, W, R, R, "Idle", D),
+    State.UPGRADE_POST_PIVOT: (D, W, W, "Rollback", R, R, D),
+    State.UPGRADE_FAILED_PRE_PIVOT: (F, F, F, F, F, "Idle", "Idle"),
+    State.UPGRADE_FAILED_POST_PIVOT: (F, F, F, "Rollback", F, F, R),
+    State.ROLLED_BACK: ("rolled_back", "rolled_back", "rolled_back", D, "Idle", "Idle", "Idle"),
+    State.UPGRADE_COMPLETED: (D, D, "Idle", "Rollback", R, D, D),
+    State.ROLLBACK_RUNNING: (R, R, R, W, W, R, D),
+    State.ROLLBACK_FAILED: (F, F, F, F, F, F, F),
+    State.ROLLBACK_COMPLETED: (R, R, R, D, "Idle", R, D),
 }
 
 
@@ -245,6 +246,29 @@ def test_abort_leaves_the_upgraded_alone() -> None:
     decision = decide(seen(State.UPGRADE_COMPLETED), goal(Action.ABORT))
 
     assert isinstance(decision, Done) and decision.skipped
+
+
+def test_abort_on_failure_leaves_everybody_else_alone_and_says_so() -> None:
+    for state in (State.IDLE, State.PREP_RUNNING, State.PREP_COMPLETED, State.UPGRADE_COMPLETED, State.BLOCKED):
+        decision = decide(seen(state), goal(Action.ABORT_ON_FAILURE))
+
+        assert isinstance(decision, Done) and decision.skipped, state
+        assert f"it is {state}, not failed" in decision.note
+
+
+def test_a_failure_after_the_reboot_is_not_aborted_but_rolled_back() -> None:
+    decision = decide(seen(State.UPGRADE_FAILED_POST_PIVOT), goal(Action.ABORT_ON_FAILURE))
+
+    assert isinstance(decision, Fail) and decision.result is Result.REFUSED
+    assert "after its reboot" in decision.message
+    assert "rollback -l {cluster}" in decision.next_step
+
+
+def test_an_abort_that_waits_for_an_ip_configuration_is_waited_for() -> None:
+    blocked = observe({**document(State.BLOCKED), "spec": {**SPEC, "stage": "Idle"}}, OLD)
+    idle = dataclasses.replace(blocked, state=State.BLOCKED)
+
+    assert isinstance(decide(idle, goal(Action.ABORT_ON_FAILURE)), Wait)
 
 
 # --- stale and half-written documents -------------------------------------------------------------------------------
@@ -473,6 +497,7 @@ def test_lists_that_a_cluster_can_follow(names: list[str]) -> None:
         (["Prep", "Rollback"], None, "whole or in part"),
         (["Prep"], "Upgrade", "stop_after"),
         (["Prep"], "nonsense", "stop_after"),
+        (["Prep", "AbortOnFailure"], None, "whole or in part"),
     ],
 )
 def test_lists_that_none_can(names: list[str], stop_after: str | None, fragment: str) -> None:
@@ -654,7 +679,7 @@ def test_no_list_of_next_stages_leads_to_something_illegal(
 
 LISTS = [
     sequence[start:end]
-    for sequence in (ACTIONS[:3], ACTIONS[3:5], ACTIONS[5:])
+    for sequence in (ACTIONS[:3], ACTIONS[3:5], ACTIONS[5:6], ACTIONS[6:])
     for start in range(len(sequence))
     for end in range(start + 1, len(sequence) + 1)
 ]
@@ -663,10 +688,10 @@ LISTS = [
 @pytest.mark.parametrize("actions", LISTS, ids="-".join)
 @pytest.mark.parametrize("state", TABLE, ids=lambda state: state.name)
 def test_every_list_goes_on_after_the_last_action_that_is_done(state: State, actions: tuple[Action, ...]) -> None:
-    """An abort that leaves an upgraded cluster alone has not been done."""
+    """An abort that leaves a cluster alone has not been done."""
     words = dict(zip(ACTIONS, TABLE[state], strict=True))
-    skipped = (State.UPGRADE_COMPLETED, Action.ABORT)
-    reached = [n for n, action in enumerate(actions, 1) if words[action] == D and (state, action) != skipped]
+    skipped = {(State.UPGRADE_COMPLETED, Action.ABORT), *((state, Action.ABORT_ON_FAILURE) for state in State)}
+    reached = [n for n, action in enumerate(actions, 1) if words[action] == D and (state, action) not in skipped]
 
     assert parse_actions([str(action) for action in actions]) == actions
     assert resume(seen(state), [goal(action) for action in actions]) == max(reached, default=0)
