@@ -26,6 +26,7 @@ class ActionModule(HubAction):
     OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         **NAME_OPTIONS,
         "causes": {"type": "bool", "default": False},
+        "quiet": {"type": "bool", "default": False},
         **AUTH_OPTIONS,
     }
 
@@ -43,7 +44,7 @@ class ActionModule(HubAction):
                 group = view(documents.ibgu, documents.cgus, members, failing)
         finally:
             hub.close()
-        for line in _group_report.recap_lines(group):
+        for line in _group_report.recap_lines(group) if not options["quiet"] else ():
             self.show(line)
         return {
             "changed": False,

@@ -57,6 +57,7 @@ class ActionModule(FleetAction):
         "stop_after": {"type": "str"},
         **GOAL_OPTIONS,
         "accept_token": {"type": "bool", "default": False},
+        "through_hub": {"type": "bool", "default": False},
         "rollback_after_expiration": {"type": "bool", "default": False},
         "accept_validation_warnings": {"type": "bool", "default": True},
         "timeouts": {"type": "dict", "default": {}},
@@ -74,7 +75,8 @@ class ActionModule(FleetAction):
         began = time.monotonic()
         actions = parse_actions(options["actions"], options["stop_after"])
         _check_rollout(options)
-        policy = Policy(options["accept_token"], timeouts_of("timeouts", options["timeouts"]))
+        # What is driven through the hub needs no credential that survives the reboot.
+        policy = Policy(options["accept_token"] or options["through_hub"], timeouts_of("timeouts", options["timeouts"]))
         checker = _Checker(actions, options, policy)
         hosts = self.hosts(task_vars)
         findings = checker.check(hosts)
@@ -160,8 +162,10 @@ class _Checker:
         ahead = goals[resume(observed, goals) :]
         if not ahead:
             return []
-        open_hub = host.open_hub if host.has_hub else None
-        found = survey(host.name, session, observed, ahead, open_hub, host.managed_cluster)
+        through_hub = self._options["through_hub"]
+        # The import is then held by the hub itself.
+        open_hub = host.open_hub if host.has_hub and not through_hub else None
+        found = survey(host.name, session, observed, ahead, open_hub, host.managed_cluster, through_hub=through_hub)
         findings = survey_findings(found, ahead, self._policy)
         if self._record.was_under_way(host.name):
             # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.

@@ -41,6 +41,9 @@ if t.TYPE_CHECKING:
 API_VERSION = "lcm.openshift.io/v1alpha1"
 KIND = "ImageBasedGroupUpgrade"
 
+# Advanced Cluster Management labels every ManagedCluster with its own name.
+NAME_LABEL = "name"
+
 _MOST_NAME = 229
 _NAMES_SHOWN = 6
 
@@ -59,7 +62,10 @@ _RECOVERIES = (Action.ABORT, Action.ABORT_ON_FAILURE, Action.ROLLBACK)
 
 @dataclass(frozen=True)
 class Declared:
-    """What the user wants: everything in the API's own spelling but the plan, whose timeouts are not computed yet."""
+    """What the user wants: everything in the API's own spelling but the plan, whose timeouts are not computed yet.
+
+    ``only``: the clusters that the selectors were narrowed to by name, all of which must be there.
+    """
 
     name: str
     namespace: str
@@ -67,6 +73,7 @@ class Declared:
     ibu_spec: t.Mapping[str, t.Any]
     plan: t.Sequence[PlannedStep]
     annotations: t.Mapping[str, str] = field(default_factory=dict)
+    only: t.Collection[str] = ()
 
     def document(self, steps: t.Iterable[Step]) -> dict[str, t.Any]:
         """The object to create."""
@@ -100,6 +107,19 @@ class Change:
         return self.steps[len(self.steps) - self.appended :]
 
 
+def narrowed(
+    selectors: t.Sequence[t.Mapping[str, t.Any]], only: t.Sequence[str], without: t.Sequence[str]
+) -> list[dict[str, t.Any]]:
+    """The selectors, for these clusters only, or for all but those; by the label with the name that the hub gives."""
+    wanted = [("In", only), ("NotIn", without)]
+    more = [{"key": NAME_LABEL, "operator": how, "values": sorted(names)} for how, names in wanted if names]
+    if not more:
+        return [dict(selector) for selector in selectors]
+    return [
+        {**selector, "matchExpressions": [*(selector.get("matchExpressions") or ()), *more]} for selector in selectors
+    ]
+
+
 def check_declared(declared: Declared) -> None:
     """Raise InvalidOption for what is wrong whatever the hub holds."""
     if not declared.name or len(declared.name) > _MOST_NAME:
@@ -119,6 +139,7 @@ def change_to(
     ``present`` is the object on the hub, ``group`` its view, ``members`` the clusters that the selectors select.
     """
     check_declared(declared)
+    _check_only(declared, members)
     held = tuple(Step.of(spec) for spec in (present or {}).get("spec", {}).get("plan") or ())
     steps, notes = resolve(declared.plan, held, members)
     if present is None or group is None:
@@ -135,6 +156,16 @@ def change_to(
     known = (present["metadata"].get("annotations") or {}).items()
     annotations = {key: value for key, value in declared.annotations.items() if (key, value) not in known}
     return Change(steps, appended, annotations, notes)
+
+
+def _check_only(declared: Declared, members: t.Iterable[Member]) -> None:
+    strangers = sorted(set(declared.only) - {member.name for member in members})
+    if strangers:
+        raise InvalidOption(
+            "clusters",
+            ", ".join(strangers[:_NAMES_SHOWN]),
+            f"the selectors select no ManagedCluster of that name (its label {NAME_LABEL!r} counts)",
+        )
 
 
 def resolve(

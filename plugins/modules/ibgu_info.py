@@ -50,6 +50,10 @@ options:
         themselves where the inventory says how to reach them. TALM's own text is a generic one for most failures.
     type: bool
     default: false
+  quiet:
+    description: Whether to return the result only, and print nothing.
+    type: bool
+    default: false
 notes:
   - One task serves all hosts of the batch; set C(run_once) so that all get its result.
 seealso:

@@ -18,21 +18,15 @@ description:
     the status on the hub says "completed" whatever became of the clusters. A failure is reported as soon as the cluster
     itself reports it; TALM notices one only when the time of the whole step is over.
   - A cluster that fails does not fail the task; it stands in RV(failed_clusters).
-  - An option that the task does not give is taken from a variable, the connection to the hub from C(ibu_hub_OPTION), what
-    the clusters shall become from C(ibu_OPTION), all others from C(ibgu_OPTION).
 author:
   - The sno.image_upgrade authors (@sno-image-upgrade)
 extends_documentation_fragment:
   - sno.image_upgrade._attributes
   - sno.image_upgrade._goal
+  - sno.image_upgrade._group
+  - sno.image_upgrade._group.follow
   - kubernetes.core.k8s_auth_options
-requirements:
-  - kubernetes >= 31.0.0
-  - urllib3 >= 2.0
 attributes:
-  action:
-    description: Has a corresponding action plugin, so some parts of the options can be executed on the controller.
-    support: full
   check_mode:
     support: full
     details: The hub's API server judges the change, by a dry run. Nothing is waited for.
@@ -43,14 +37,6 @@ attributes:
     support: full
     details: A plan that the hub has already is only followed.
 options:
-  name:
-    description: Name of the ImageBasedGroupUpgrade.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace on the hub. The pull secret for the seed image is read from there.
-    type: str
-    required: true
   state:
     description:
       - V(present) creates the group upgrade or appends to its plan.
@@ -58,32 +44,10 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  cluster_label_selectors:
-    description:
-      - Which ManagedClusters the group upgrade is for; label selectors in the API's own spelling.
-      - Several selectors are alternatives. They cannot be changed later.
-      - Required with O(state=present).
-    type: list
-    elements: dict
-    aliases: [clusterLabelSelectors]
-  plan:
-    description:
-      - The steps, in the API's own spelling. Required with O(state=present).
-      - Each has C(actions), C(rolloutStrategy.maxConcurrency), and C(rolloutStrategy.timeout) in minutes for the whole step.
-      - Instead of C(timeout), C(timeoutPerCluster) may give the minutes that one cluster may take for all actions of the step.
-        The step's minutes are then computed from the number of batches. With neither, Prep has 60 minutes per cluster,
-        Upgrade 90, Rollback 30 and all others 40.
-    type: list
-    elements: dict
   wait:
     description: Whether to follow the plan until all its steps have ended.
     type: bool
     default: false
-  wait_timeout:
-    description:
-      - The longest time to wait, in seconds. When it is over, the task ends and TALM goes on.
-      - When omitted, the waiting ends with the plan, or 15 minutes after TALM should have ended a step.
-    type: float
   max_failures:
     description:
       - Stop waiting as soon as more clusters than this have failed, a number or a share such as V("5%").
@@ -106,25 +70,12 @@ options:
     description: Whether O(state=absent) may delete a group upgrade that is still at work.
     type: bool
     default: false
-  poll_interval:
-    description: How often to ask the hub, in seconds.
-    type: float
-    default: 10
-  look_interval:
-    description:
-      - How often to look for failures that TALM does not notice, in seconds. The ManifestWorks of the step are read, and the
-        clusters themselves where the inventory says how to reach them.
-    type: float
-    default: 60
 notes:
   - Refused are, for example, plans that are not among the 26 that the API permits, steps that were removed or changed, a
     changed seed image or selector, a step appended while another one runs, a step that would select nobody (TALM calls that
     completed), a first action for clusters that failed other than Abort, AbortOnFailure or Rollback, a C(maxConcurrency)
     below 1 (TALM takes it for "all"), a timeout that the batches cannot meet, ConfigMaps or a pull secret that the hub does
     not have (TALM copies nothing and says nothing), and clusters that another group upgrade is still working on.
-  - TALM does not copy the ConfigMaps of O(extra_manifests) to the clusters. They must be there.
-  - While a step runs, do not change the ImageBasedUpgrade of its clusters; the hub would change it back.
-  - One task serves all hosts of the batch; set C(run_once) so that all get its result.
 seealso:
   - module: sno.image_upgrade.ibgu_info
   - module: sno.image_upgrade.ibu_fleet
@@ -173,6 +124,21 @@ EXAMPLES = r"""
         rolloutStrategy: {maxConcurrency: 50, timeoutPerCluster: 90}
     wait: true
     max_failures: "5%"
+  run_once: true
+
+- name: Try the seed image on two clusters first
+  sno.image_upgrade.ibgu_plan:
+    kubeconfig: /etc/hub.kubeconfig
+    name: north-canary
+    namespace: ibu
+    copy_from: north-4-17-3
+    clusters: [site-0001, site-0002]
+    plan:
+      - actions: [Prep]
+        rolloutStrategy: {maxConcurrency: 2}
+      - actions: [Upgrade]
+        rolloutStrategy: {maxConcurrency: 2}
+    wait: true
   run_once: true
 
 - name: Remove the group upgrade once it has ended

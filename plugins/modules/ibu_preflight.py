@@ -41,6 +41,13 @@ options:
       - At the default such a cluster is blocked from actions that reboot it.
     type: bool
     default: false
+  through_hub:
+    description:
+      - Whether the hub will carry the actions out (M(sno.image_upgrade.ibgu_plan)).
+      - Then this identity needs to read only, a bearer token will do, and the pull secret and the ConfigMaps of
+        O(oadp_content) need not be on the cluster, because the hub copies them.
+    type: bool
+    default: false
   timeouts:
     description: The deadlines that M(sno.image_upgrade.ibu_fleet) will get; one that is too short for the watchdog is warned of.
     type: dict

@@ -47,7 +47,8 @@ class GroupHub:
         self._session = session
         self._collection = f"{_GROUP_API}/namespaces/{namespace}/{_PLURAL}"
         self._path = f"{self._collection}/{name}"
-        self._namespace, self._name = namespace, name
+        self._namespace = namespace
+        self.name = name
 
     @property
     def url(self) -> str:
@@ -62,7 +63,7 @@ class GroupHub:
             return Documents(None, [], None)
         path = _CGUS.format(namespace=self._namespace)
         # A few objects, but each lists all its clusters several times.
-        cgus = self._session.list(path, _SMALL_PAGE, labelSelector=f"ibgu={self._name}")
+        cgus = self._session.list(path, _SMALL_PAGE, labelSelector=f"ibgu={self.name}")
         return Documents(reply.document, cgus, reply.now)
 
     def members(self, selectors: object) -> list[Member]:

@@ -55,7 +55,13 @@ class Inventory:
 
     def __init__(self, task_vars: t.Mapping[str, t.Any]) -> None:
         self._hostvars = task_vars["hostvars"]
+        self._batch = [str(name) for name in task_vars.get("ansible_play_batch") or ()]
         self._by_cluster: dict[str, Host] | None = None
+
+    def batch(self) -> t.Iterator[tuple[str, str]]:
+        """Of each host of the batch its name, and the one that its cluster has on the hub."""
+        for name in self._batch:
+            yield name, Host(name, self._hostvars[name]).managed_cluster
 
     def find(self, cluster: str) -> Host | None:
         """The host of a ManagedCluster, where the inventory has one that says how to reach it."""
