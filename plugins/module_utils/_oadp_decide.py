@@ -111,6 +111,8 @@ class Memory:
     # This cluster's Backups and their locations.
     backups: dict[Key, Key] = field(default_factory=dict)
     first_seen: dict[str, float] = field(default_factory=dict)
+    # Backups that were in phase Deleting before this run asked for anything, by uid.
+    deleting: set[str] = field(default_factory=set)
     location_bad_since: float | None = None
     # The requests that this run has made, by uid.
     made: set[str] = field(default_factory=set)
@@ -124,6 +126,8 @@ class Memory:
         mine = select(seen, self.backups)
         self.backups.update({backup.key: backup.location for backup in mine.backups})
         for item in mine.items:
+            if item.uid not in self.first_seen and item.phase == DELETING:
+                self.deleting.add(item.uid or "")
             self.first_seen.setdefault(item.uid or "", elapsed)
         if all(location.usable for location in mine.needed):
             self.location_bad_since = None
@@ -266,7 +270,7 @@ class _CleanUp:
             self._steps.append(Step(Verb.CREATE, REQUEST, backup.key, why, body=body))
 
     def _failed(self, backup: Item, problem: str) -> None:
-        if backup.phase != DELETING:
+        if backup.uid not in self._memory.deleting:
             self._fail(Result.FAILED, f"backup {backup} is not deleted: {problem}", _VELERO)
         elif self._policy.remove_stuck:
             self._alone(backup, f"it hangs in phase {DELETING}", watch=True)
@@ -290,9 +294,10 @@ class _CleanUp:
 
     def _alone(self, backup: Item, why: str, *, watch: bool = False) -> None:
         """Remove the objects without Velero, layer by layer."""
+        forced = self._policy.remove_stuck or self._mine.location_of(backup).lost
         restores = [restore for restore in self._mine.restores if restore.backup == backup.key]
         for item in restores or [backup]:
-            self._vanish(item, why, forced=True, watch=watch and item is backup)
+            self._vanish(item, why, forced=forced, watch=watch and item is backup)
 
     def _leftovers(self, backups: t.Collection[Key]) -> None:
         """Restores and requests whose Backup is gone. A request stays until its Restores are: it names their owner."""
