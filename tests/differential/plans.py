@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import (
     MOST_ACTIONS,
@@ -142,36 +142,38 @@ def _edited(plan: Shape, rng: random.Random) -> Shape:
 STRATEGIES = ((1, 30), (2, 60))
 
 
-def labelled(plan: Shape) -> Iterator[Plan]:
-    """The plan with each of two strategies in each step."""
-    for strategies in itertools.product(STRATEGIES, repeat=len(plan)):
+def labelled(plan: Shape, shared: Set[Actions]) -> Iterator[Plan]:
+    """The plan with each of two strategies in each step whose actions are shared, and the first one in the others."""
+    choices = [STRATEGIES if actions in shared else STRATEGIES[:1] for actions in plan]
+    for strategies in itertools.product(*choices):
         yield tuple(Step(actions, *strategy) for actions, strategy in zip(plan, strategies, strict=True))
 
 
-def old_plans() -> list[Plan]:
-    """Every permitted plan, with its strategies up to their names: the first step has the first one."""
-    return [made for plan in PERMITTED for made in labelled(plan) if made[0] == Step(plan[0], *STRATEGIES[0])]
+def changes() -> list[tuple[Plan, Plan]]:
+    """Every permitted plan, and what may be tried to make of it: every permitted plan, and the odd ones.
+
+    Strategies matter only in steps that both plans have, and their names not at all: the first such step of the old
+    plan has the first one.
+    """
+    found: dict[tuple[Plan, Plan], None] = {}
+    for old, new in itertools.product(PERMITTED, PERMITTED):
+        shared = set(old) & set(new)
+        ways = list(labelled(old, shared))
+        ways = ways[: (len(ways) + 1) // 2]
+        found.update(dict.fromkeys(itertools.product(ways, labelled(new, shared))))
+    for old in PERMITTED:
+        plain = next(labelled(old, set()))
+        found.update(dict.fromkeys((plain, odd) for odd in _odd_successors(plain)))
+    return list(found)
 
 
-def new_plans() -> list[Plan]:
-    """Every permitted plan with every choice of strategies."""
-    return [made for plan in PERMITTED for made in labelled(plan)]
-
-
-def odd_successors(old: Plan) -> list[Plan]:
-    """What else may be made of a plan, permitted or not: longer by any step, shorter, turned around, doubled."""
-    last = len(old) - 1
-    more = (Step(actions, *STRATEGIES[0]) for actions in steps_of(2, least=0))
-    found = [
-        *((*old, step) for step in more),
-        *(old[:count] for count in range(len(old))),
-        *(old[count:] for count in range(1, len(old))),
-        *((*old[:at], old[at], *old[at:]) for at in range(len(old))),
-        *(order for order in itertools.permutations(old)),
-        *((*old[:at], *_restrategized(old[at]), *old[at + 1 :]) for at in range(last + 1)),
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _restrategized(step: Step) -> tuple[Step]:
-    return (Step(step.actions, step.max_concurrency, 240),)
+def _odd_successors(old: Plan) -> Iterator[Plan]:
+    """Longer by any step of up to two actions, shorter at either end, doubled, turned around, slower or faster."""
+    yield from ((*old, Step(actions, *STRATEGIES[0])) for actions in steps_of(2, least=0))
+    yield from itertools.permutations(old)
+    for at, step in enumerate(old):
+        yield old[:at]
+        yield old[at + 1 :]
+        yield (*old[:at], step, *old[at:])
+        for most, timeout in ((0, 30), (2, 30), (1, 0), (1, 29), (1, 240), (1, None)):
+            yield (*old[:at], Step(step.actions, most, timeout), *old[at + 1 :])
