@@ -546,6 +546,8 @@ def test_killed_after_any_step_and_run_again_it_converges(world: World, deaths: 
     world.velero = "works"
     world.phase = world.phase or "Available"
     before = foreign(world)
+    own = {key for key, doc in world.documents[BACKUP].items() if owner_of(doc) == MINE}
+    restores = {key for key, doc in world.documents[RESTORE].items() if (NS, doc["spec"]["backupName"]) in own}
     policy = {"remove_stuck": True, "orphan_data": True}
     for steps in deaths:
         world.die_after = len(world.sent) + steps
@@ -562,5 +564,6 @@ def test_killed_after_any_step_and_run_again_it_converges(world: World, deaths: 
 
     assert drive.outcome.result is Result.DONE, drive.outcome
     assert is_clean(world)
+    assert not restores & set(world.documents[RESTORE])
     assert all(before[kind] <= foreign(world)[kind] for kind in ("backups", "requests", "data"))
     assert not clean(world, **policy).outcome.changed
