@@ -47,6 +47,7 @@ class ActionModule(HubAction):
         "budget": {"type": "str", "default": "5%"},
         "verify": {"type": "bool", "default": True},
         "require_hosts": {"type": "bool", "default": True},
+        "limit_to_hosts": {"type": "bool", "default": False},
         "abort_failed": {"type": "bool", "default": False},
         **FOLLOW_OPTIONS,
         **AUTH_OPTIONS,
@@ -59,6 +60,9 @@ class ActionModule(HubAction):
         session = self.open_hub(options)
         with hub_errors(session):
             declared = declared_by(options, task_vars, origin_of(options, session))
+            if options["limit_to_hosts"]:
+                hosts = [cluster for _host, cluster in inventory.batch()]
+                declared = dataclasses.replace(declared, selectors=narrowed(declared.selectors, hosts, ()))
             runs = _Runs(session, declared, settings, inventory, self.show)
             if options["canary"]:
                 runs.canary(options["canary"])

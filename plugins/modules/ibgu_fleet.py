@@ -64,6 +64,12 @@ options:
         not limit what a group upgrade selects.
     type: bool
     default: true
+  limit_to_hosts:
+    description:
+      - Whether to narrow the selectors to the hosts of the batch, so that C(--limit) means what it says. The names become part
+        of the selectors, which cannot be changed later; go on with the same limit.
+    type: bool
+    default: false
   abort_failed:
     description:
       - Whether to take the clusters that failed back to Idle when the run is stopped, with C(AbortOnFailure) in a group upgrade
