@@ -28,6 +28,7 @@ _KEYS = {
     "seed",
     "durations",
     "hub",
+    "talm",
     "troubles",
     "clusters_extra",
     "goal",
@@ -84,6 +85,7 @@ class Scenario:
     speed: float
     random_seed: int
     hub: bool
+    talm: bool  # whether the hub's group upgrades are acted on
     watch_history: int
     clusters: list[ClusterPlan]
 
@@ -154,6 +156,7 @@ def load(source: dict[str, Any] | Path, speed: float | None = None) -> Scenario:
         speed=float(speed or data.get("speed", 60)),
         random_seed=number,
         hub=bool(data.get("hub", True)),
+        talm=bool(data.get("talm", True)),
         watch_history=int(data.get("watch_history", 40)),
         clusters=clusters,
     )
