@@ -355,11 +355,14 @@ def _check_same_inputs(declared: Declared, other: t.Mapping[str, t.Any], where: 
             )
 
 
-def check_finalize(change: Change) -> None:
-    """Raise IbuError for new steps that would finalize clusters which nobody can have verified in between."""
-    for offset, step in enumerate(change.new_steps):
-        number = len(change.steps) - change.appended + offset + 1
-        if Action.FINALIZE_UPGRADE in step.actions and (step.actions[0] != Action.FINALIZE_UPGRADE or offset):
+def check_finalize(plan: t.Sequence[PlannedStep], held: int, *, stepwise: bool) -> None:
+    """Raise IbuError for steps behind the ``held`` ones that would finalize clusters which nobody could verify before.
+
+    ``stepwise``: the steps are sent one at a time, so that only what one step joins is out of reach.
+    """
+    for number, step in enumerate(plan, 1):
+        unseen = step.actions[0] != Action.FINALIZE_UPGRADE or (number > held + 1 and not stepwise)
+        if number > held and Action.FINALIZE_UPGRADE in step.actions and unseen:
             raise IbuError(
                 f"step {number} ({text_of((step.actions,))}) would finalize without a verification of the upgraded "
                 "clusters before; append FinalizeUpgrade as a step of its own once the others have ended, or say "

@@ -25,9 +25,10 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._group_spec impo
     check_finalize,
     check_overlap,
     finalized_by,
+    resolve,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Member, view
-from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import text_of
+from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import Step, text_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, IbuError
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import StopOnSignal
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._follow import End, Follow, Limits
@@ -97,11 +98,17 @@ class GroupRun:
     def run(self) -> Outcome:
         """Do it. Raises IbuError before a write that must not be."""
         last = len(self._declared.plan)
+        held = [Step.of(spec) for spec in ((self._hub.read().ibgu or {}).get("spec") or {}).get("plan") or ()]
+        if self._settings.verify:
+            check_finalize(self._declared.plan, len(held), stepwise=self._settings.stepwise)
         if not self._settings.stepwise:
             self._bring(last)
             return self._outcome
-        last = min(last, self._settings.stop_after or last)
-        held = len(((self._hub.read().ibgu or {}).get("spec") or {}).get("plan") or ())
+        # A later step that cannot be sent is known before the first one is.
+        resolve(self._declared.plan, held, self._hub.members(self._declared.selectors))
+        return self._bring_stepwise(len(held), min(last, self._settings.stop_after or last))
+
+    def _bring_stepwise(self, held: int, last: int) -> Outcome:
         for count in range(max(held, 1), max(held, last) + 1):
             self._bring(count)
             self._outcome.next_step = count + 1 if count < len(self._declared.plan) else None
@@ -156,7 +163,6 @@ class GroupRun:
         if any(Action.PREP in step.actions for step in change.new_steps):
             self._check_inputs(declared)
         if self._settings.verify:
-            check_finalize(change)
             self._verify(declared, finalized_by(change, members))
 
     def _check_inputs(self, declared: Declared) -> None:

@@ -7,7 +7,7 @@ The rules, for every role:
 - every task file named as an entry point in meta/argument_specs.yml exists, and "main" is one of them;
 - defaults/main.yml has the options of the spec that are not required, in the order of the spec, and no other;
 - a default is written the same way in the spec, where the spec states one;
-- public options begin with the role's name or with `ibu_`, which all roles share;
+- public options begin with the role's name or with `ibu_` or `ibgu_`, which all roles share;
 - README.md names every option in backquotes.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-SHARED_PREFIX = "ibu_"
+SHARED_PREFIXES = ("ibu_", "ibgu_")
 
 
 def load(path: Path) -> dict[str, t.Any]:
@@ -76,8 +76,8 @@ def check_defaults(options: dict[str, dict[str, t.Any]], defaults: dict[str, t.A
 def check_names(role: Path, options: t.Iterable[str]) -> t.Iterator[str]:
     """A public option says whose it is."""
     for name in options:
-        if not name.startswith((f"{role.name}_", SHARED_PREFIX)):
-            yield f"{name} begins neither with {role.name}_ nor with {SHARED_PREFIX}"
+        if not name.startswith((f"{role.name}_", *SHARED_PREFIXES)):
+            yield f"{name} begins neither with {role.name}_ nor with {' or '.join(SHARED_PREFIXES)}"
 
 
 def check_readme(role: Path, options: t.Iterable[str]) -> t.Iterator[str]:

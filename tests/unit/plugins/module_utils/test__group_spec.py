@@ -257,22 +257,24 @@ def test_other_group_upgrades_that_do_no_harm(harmless: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "appended", "refused"),
+    ("plan", "held", "stepwise", "refused"),
     [
-        ([("Prep",), ("Upgrade", "FinalizeUpgrade")], 1, True),
-        ([("Prep",), ("Upgrade",), ("FinalizeUpgrade",)], 2, True),
-        ([("Prep",), ("Upgrade",), ("FinalizeUpgrade",)], 1, False),
-        ([("FinalizeUpgrade",)], 1, False),
-        ([("Prep", "Upgrade", "FinalizeUpgrade")], 0, False),
+        ([["Prep"], ["Upgrade", "FinalizeUpgrade"]], 1, False, True),
+        ([["Prep"], ["Upgrade", "FinalizeUpgrade"]], 0, True, True),
+        ([["Prep"], ["Upgrade"], ["FinalizeUpgrade"]], 1, False, True),
+        ([["Prep"], ["Upgrade"], ["FinalizeUpgrade"]], 1, True, False),
+        ([["Prep"], ["Upgrade"], ["FinalizeUpgrade"]], 2, False, False),
+        ([["FinalizeUpgrade"]], 0, False, False),
+        ([["Prep", "Upgrade", "FinalizeUpgrade"]], 1, False, False),
     ],
 )
-def test_steps_that_would_finalize_unseen(plan: Any, appended: int, refused: bool) -> None:
-    change = Change(tuple(Step(actions, 1) for actions in plan), appended)
+def test_steps_that_would_finalize_unseen(plan: Any, held: int, stepwise: bool, refused: bool) -> None:
+    planned = parse_plan(steps(*plan))
     if refused:
         with pytest.raises(IbuError, match="would finalize without a verification"):
-            check_finalize(change)
+            check_finalize(planned, held, stepwise=stepwise)
     else:
-        check_finalize(change)
+        check_finalize(planned, held, stepwise=stepwise)
 
 
 def test_whom_a_finalize_takes_the_way_back_from() -> None:
