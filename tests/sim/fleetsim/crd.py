@@ -22,7 +22,13 @@ _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean
 
 
 # After one of these the CEL rules are not looked at.
-_BLOCKING = ("FieldValueRequired", "FieldValueTypeInvalid", "FieldValueNotSupported", "FieldValueTooLong")
+_BLOCKING = (
+    "FieldValueRequired",
+    "FieldValueTypeInvalid",
+    "FieldValueNotSupported",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+)
 _UNCHECKED = (
     "some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
@@ -241,6 +247,8 @@ def _causes(found: _Found) -> Iterator[Cause]:
         name = "null" if value is None else _TYPES[type(value).__name__]
         wanted = limit if isinstance(limit, str) else limit[0]
         yield "FieldValueTypeInvalid", f'Invalid value: "{name}": {body} must be of type {wanted}: "{name}"', path
+    elif error.validator == "maxItems":
+        yield "FieldValueTooMany", f"Too many: {len(value)}: must have at most {limit} items", path
     else:
         yield "FieldValueInvalid", f"Invalid value: {_shown(value)}: {_reason(error, body)}", path
 
@@ -254,7 +262,6 @@ def _reason(error: jsonschema.ValidationError, body: str) -> str:
         "minimum": f"{body} should be greater than or equal to {limit}",
         "maximum": f"{body} should be less than or equal to {limit}",
         "minItems": f"{body} should have at least {limit} items",
-        "maxItems": f"{body} should have at most {limit} items",
     }
     return words.get(str(error.validator), error.message)
 
