@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,9 @@ for folder in (TESTS / "kubeapi", TESTS / "sim", TESTS):
         sys.path.insert(0, str(folder))
 
 from contract import servers  # noqa: E402
+from kubeapi import Api  # noqa: E402
 
-pytest.register_assert_rewrite("contract.helpers")
+pytest.register_assert_rewrite("contract.helpers", "contract.groups")
 
 
 @pytest.fixture(scope="session", params=["sim", pytest.param("kube", marks=pytest.mark.kubeapi)])
@@ -27,3 +29,19 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     start = getattr(servers, request.param)
     with start(tmp_path_factory.mktemp(request.param)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def hub(api: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The hub's administrator. Nobody else acts on group upgrades there."""
+    if api.kind == "kube":
+        yield api.admin
+        return
+    with servers.sim_hub(tmp_path_factory.mktemp("hub")) as admin:
+        yield admin
+
+
+@pytest.fixture
+def name() -> str:
+    """Of a group upgrade that no other test has."""
+    return f"group-{uuid.uuid4().hex[:12]}"

@@ -47,6 +47,13 @@ def sim(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
+def sim_hub(folder: Path) -> Iterator[Api]:
+    """The hub of a simulated fleet, without the Topology Aware Lifecycle Manager."""
+    with Fleet({"speed": 1, "hub": {"talm": False}, "clusters": {"count": 1, "name": "site"}}, folder) as fleet:
+        yield Api(fleet.hub_kubeconfig)
+
+
+@contextmanager
 def kube(folder: Path) -> Iterator[Server]:
     """A real kube-apiserver."""
     try:
