@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -27,12 +28,23 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ostree import (
 
 _STATUS_LINE = re.compile(r"([* ]) (\S+) ([0-9a-f]{64})\.([0-9]+)((?: \([^)]*\))*)")
 _DETAIL_LINE = re.compile(r" {4}(\S.*)")
-_DIRECTORY_LINE = re.compile(r"([0-9]+:[0-9]+) (.*)")
 _DEPLOYMENT_PATH = re.compile(r"([^/]+)/deploy/([0-9a-f]{64}\.[0-9]+)")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
-# The directory is writable only in a mount namespace of this one command: the rest of the node goes on with its own.
-_REMOVE = 'if mountpoint -q "$1"; then mount -o remount,rw "$1" || exit 1; fi; exec rm -rf -- "$2"'
+# An index means another deployment as soon as somebody changes the list, and a connection that drops may run a command
+# twice (the option reconnection_retries of ssh). So the node itself looks once more at what the index means.
+_GUARDED = (
+    'case "$({status} | grep "^[* ] [^ ]" | sed -n {line}p) " in {patterns}) exec {command};; '
+    '*) echo "deployment {index} is no longer {what}" >&2; exit 1;; esac'
+)
+# The directory is made writable in a mount namespace of this one command, so the rest of the node goes on with its own.
+# Where the file system itself is read-only, as on a disk in a rescue system, a change of the mount alone is not enough.
+_REMOVE = (
+    "found=$({status}) || exit 1; "
+    'if echo "$found" | grep -q "^[* ] {pattern} "; then echo "{name} has deployments again" >&2; exit 1; fi; '
+    "test -w {deploy} || {{ mount -o remount,bind,rw {physical} && test -w {deploy}; }} || "
+    "mount -o remount,rw {physical} || exit 1; exec rm -rf -- {directory}"
+)
 
 
 @dataclass(frozen=True)
@@ -64,14 +76,14 @@ class Commands:
         """The deployments as rpm-ostree knows them: always those of the booted system, so None for another sysroot."""
         return ["env", "LC_ALL=C", "rpm-ostree", "status", "--json"] if self.live else None
 
-    def root(self) -> list[str]:
-        """Device and inode of the root directory, which tells the booted deployment."""
-        return ["find", "/", "-maxdepth", "0", "-printf", r"%D:%i /\n"]
+    def running(self) -> list[str] | None:
+        """What the node runs from, for another sysroot: given a path, ostree never marks a deployment as booted."""
+        return None if self.live else Commands().status()
 
     def directories(self) -> list[str]:
-        """Device, inode and path of the stateroots and of their deployments' directories."""
+        """The paths of the stateroots and of their deployments' directories."""
         search = ["find", self.deploy, "-mindepth", "1", "-maxdepth", "3"]
-        return [*search, "-path", "*/var", "-prune", "-o", "-type", "d", "-printf", r"%D:%i %P\n"]
+        return [*search, "-path", "*/var", "-prune", "-o", "-type", "d", "-printf", r"%P\n"]
 
     def mounts(self) -> list[str]:
         """Everything that is mounted."""
@@ -81,19 +93,43 @@ class Commands:
         """Size and free space of the file system."""
         return ["env", "LC_ALL=C", "df", "-Pk", self.deploy]
 
+    def abilities(self) -> list[str]:
+        """The subcommands that this ostree has: set-default came late."""
+        return ["env", "LC_ALL=C", "ostree", "admin", "--help"]
+
     def of(self, step: Step) -> list[str]:
         """What does a step."""
         if isinstance(step, Undeploy):
-            return self._admin("undeploy", str(step.deployment.index))
+            # Two blanks: a booted deployment has a star.
+            return self._guarded("undeploy", step.deployment, ["  "])
         if isinstance(step, SetDefault):
-            return self._admin("set-default", str(step.deployment.index))
+            return self._guarded("set-default", step.deployment, ["  ", "* "])
         if isinstance(step, CleanUp):
             return self._admin("cleanup")
         return self._remove(step)
 
+    def _guarded(self, word: str, one: Deployment, marks: list[str]) -> list[str]:
+        what = f"{one.stateroot} {one.id}"
+        script = _GUARDED.format(
+            status=shlex.join(self.status()),
+            line=one.index + 1,
+            patterns="|".join(f'"{mark}{what} "*' for mark in marks),
+            command=shlex.join(self._admin(word, str(one.index))),
+            index=one.index,
+            what=what,
+        )
+        return ["/bin/sh", "-c", script]
+
     def _remove(self, step: Remove) -> list[str]:
-        where = f"{self.deploy}/{step.stateroot}"
-        return ["unshare", "--mount", "/bin/sh", "-c", _REMOVE, "sh", self.physical, where]
+        script = _REMOVE.format(
+            status=shlex.join(self.status()),
+            name=step.stateroot,
+            pattern=step.stateroot.replace(".", "[.]"),
+            physical=shlex.quote(self.physical),
+            deploy=shlex.quote(self.deploy),
+            directory=shlex.quote(f"{self.deploy}/{step.stateroot}"),
+        )
+        return ["unshare", "--mount", "/bin/sh", "-c", script]
 
     def _admin(self, *words: str) -> list[str]:
         where = [] if self.path is None else [f"--sysroot={self.path}"]
@@ -175,7 +211,7 @@ def agreed(by_ostree: tuple[Deployment, ...], by_rpm: tuple[Deployment, ...] | N
         replace(
             one, pinned=one.pinned or two.pinned, staged=one.staged or two.staged, version=one.version or two.version
         )
-        for one, two in zip(by_ostree, by_rpm)  # noqa: B905
+        for one, two in zip(by_ostree, by_rpm, strict=True)
     )
 
 
@@ -186,32 +222,28 @@ def _short(deployments: t.Iterable[Deployment]) -> str:
     )
 
 
+def marked(deployments: tuple[Deployment, ...], running: tuple[Deployment, ...]) -> tuple[Deployment, ...]:
+    """The deployments of another sysroot, with the one marked as booted that the node runs from: it may be the same."""
+    booted = {one.key for one in running if one.booted}
+    return tuple(replace(one, booted=True) if one.key in booted else one for one in deployments)
+
+
 @dataclass(frozen=True)
 class Directories:
-    """The stateroots' directories, those of deployments, and which of these is the root directory of the node."""
+    """The stateroots' directories, and those of deployments as pairs of stateroot and name."""
 
     stateroots: tuple[str, ...]
     deployments: tuple[tuple[str, str], ...]
-    root: tuple[str, str] | None
 
 
-def parse_directories(listing: str, root: str) -> Directories:
-    """What `find` says. Raises Unreadable."""
-    where = _DIRECTORY_LINE.fullmatch(root.strip())
-    if where is None:
-        raise Unreadable(f"cannot tell where the root directory is: {root.strip()!r}")
-    stateroots, deployments, booted = [], [], None
-    for line in listing.splitlines():
-        match = _DIRECTORY_LINE.fullmatch(line)
-        if match is None:
-            raise Unreadable(f"cannot read the list of stateroots: {line!r}")
-        inode, path = match.groups()
-        if "/" not in path:
-            stateroots.append(path)
-        elif found := _DEPLOYMENT_PATH.fullmatch(path):
-            deployments.append((found.group(1), found.group(2)))
-            booted = deployments[-1] if inode == where.group(1) else booted
-    return Directories(tuple(sorted(stateroots)), tuple(sorted(deployments)), booted)
+def parse_directories(listing: str) -> Directories:
+    """What `find` says."""
+    paths = sorted(listing.splitlines())
+    found = [match.groups() for path in paths if (match := _DEPLOYMENT_PATH.fullmatch(path))]
+    return Directories(
+        stateroots=tuple(path for path in paths if path and "/" not in path),
+        deployments=tuple((stateroot, name) for stateroot, name in found),
+    )
 
 
 def parse_mounts(mountinfo: str, deploy: str) -> tuple[tuple[str, str], ...]:
@@ -243,16 +275,10 @@ def sysroot_of(
     transaction: str | None = None,
     space: tuple[int, int] | None = None,
 ) -> Sysroot:
-    """The parts put together. Raises Unreadable.
-
-    A deployment whose directory is the root directory is booted, whatever ostree says: given the path of the sysroot
-    that the node runs from, it marks none.
-    """
+    """The parts put together."""
     known = {one.key for one in deployments}
-    if directories.root is not None and directories.root not in known:
-        raise Unreadable(f"the node runs from {'/'.join(directories.root)}, which ostree does not list")
     return Sysroot(
-        deployments=tuple(replace(one, booted=True) if one.key == directories.root else one for one in deployments),
+        deployments=deployments,
         directories=directories.stateroots,
         orphans=tuple(one for one in directories.deployments if one not in known),
         mounts=mounts,
