@@ -47,7 +47,8 @@ def progress_text(group: GroupView, now: datetime.datetime | None) -> str:
     """One line: which step, which batch, how many clusters are where, and when TALM gives up."""
     step = group.current
     if step is None:
-        return "all steps have ended"
+        last = group.steps[-1]
+        return f"{step_title(last)} has ended: {tally(last)}"
     if not step.begun:
         return f"{step_title(step)}: waits for TALM to begin"
     if step.problem:

@@ -96,8 +96,7 @@ def declared_by(options: t.Mapping[str, t.Any], task_vars: t.Mapping[str, t.Any]
             "cluster_label_selectors", None, "give it, or set the variable ibgu_cluster_label_selectors"
         )
     if spec is None:
-        spec, annotations = _wanted(options)
-        check_one_seed(task_vars, options["seed_image_ref"])
+        spec, annotations = _wanted(options, task_vars)
     declared = Declared(
         name=options["name"],
         namespace=options["namespace"],
@@ -122,10 +121,13 @@ def _from_origin(origin: GroupHub) -> tuple[list[t.Any], dict[str, t.Any], dict[
     return list(document["spec"].get("clusterLabelSelectors") or ()), spec, annotations
 
 
-def _wanted(options: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, str]]:
+def _wanted(
+    options: t.Mapping[str, t.Any], task_vars: t.Mapping[str, t.Any]
+) -> tuple[dict[str, t.Any], dict[str, str]]:
     (goal,) = goals_of([Action.PREP], options)
     if goal.seed is None:
         raise InvalidOption("seed_image_ref", None, "give {version: X.Y.Z, image: REGISTRY/PATH:TAG}, or copy_from")
+    check_one_seed(task_vars, goal.seed)
     spec = prep_spec(goal)
     del spec["stage"]
     for key, value in goal.annotations.items():

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 import typing as t
 from dataclasses import dataclass, field
@@ -252,7 +253,9 @@ def text_of_object(document: t.Mapping[str, t.Any]) -> str:
     """What a person wants to compare: no status, and of the metadata only what can be declared."""
     metadata = {key: document["metadata"].get(key) for key in ("name", "namespace", "annotations")}
     kept = {"metadata": {key: value for key, value in metadata.items() if value}, "spec": document.get("spec")}
-    return str(yaml.safe_dump(kept, sort_keys=True, default_flow_style=False))
+    # Values from Ansible's variables are subclasses of str and int, which a YAML dumper does not know.
+    plain = json.loads(json.dumps(kept))
+    return str(yaml.safe_dump(plain, sort_keys=True, default_flow_style=False))
 
 
 def still_running(group: GroupView) -> str:

@@ -13,9 +13,9 @@ import typing as t
 
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS
+from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session, open_session
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, InvalidOption, SeedImage
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import HUB_PREFIX, PREFIX, FleetAction, Host
 
 # Of the authentication options, those that say which API server is meant and who asks.
@@ -76,15 +76,16 @@ class Inventory:
         return found if found is not None and found.is_reachable else None
 
 
-def check_one_seed(task_vars: t.Mapping[str, t.Any], wanted: t.Any) -> None:
+def check_one_seed(task_vars: t.Mapping[str, t.Any], wanted: SeedImage) -> None:
     """Raise InvalidOption where hosts of the play want another seed image: a group upgrade has one for all."""
     option = f"{PREFIX}seed_image_ref"
     for name in task_vars.get("ansible_play_batch") or ():
-        theirs = task_vars["hostvars"][name].get(option)
-        if theirs is not None and theirs != wanted:
+        given = task_vars["hostvars"][name].get(option)
+        (theirs,) = goals_of([Action.PREP], {"seed_image_ref": given}, PREFIX)
+        if theirs.seed not in (None, wanted):
             raise InvalidOption(
                 option,
-                theirs,
-                f"host {name} wants another seed image than the group upgrade ({wanted!r}), which has one for all; "
+                given,
+                f"host {name} wants another seed image than the group upgrade ({wanted.image}), which has one for all; "
                 "make a group upgrade for each seed image",
             )

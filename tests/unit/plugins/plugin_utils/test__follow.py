@@ -127,7 +127,7 @@ def test_it_ends_with_the_plan_and_says_each_change_once() -> None:
         "step 1 [Prep]: 3 in progress",
         "step 1 [Prep]: 2 in progress, 1 completed",
         "step 1 [Prep]: 3 completed",
-        "all steps have ended",
+        "step 1 [Prep] has ended: 3 completed",
     ]
     assert lines[0].endswith("ends at the latest in 1:00:00")
 
