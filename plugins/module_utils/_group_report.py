@@ -34,6 +34,7 @@ _WORDS = {
     Place.COMPLETED: "completed",
     Place.FAILED: "failed",
     Place.NOT_SELECTED: "not selected",
+    Place.SKIPPED: "skipped",
     Place.NEVER_REACHED: "never reached",
 }
 
@@ -58,11 +59,11 @@ def progress_text(group: GroupView, now: datetime.datetime | None) -> str:
 
 
 def tally(step: StepView) -> str:
-    """How many clusters are where in a step; an abort that leaves somebody out has nothing to say about it."""
+    """How many clusters are where in a step."""
     counts = collections.Counter(entry.place for entry in step.clusters.values())
-    if step.is_abort:
-        counts.pop(Place.NOT_SELECTED, None)
-    return ", ".join(f"{counts[place]} {_WORDS[place]}" for place in Place if counts[place]) or "nobody to act on"
+    if set(counts) == {Place.SKIPPED}:
+        return "nobody to act on"
+    return ", ".join(f"{counts[place]} {_WORDS[place]}" for place in Place if counts[place])
 
 
 def _left(step: StepView, now: datetime.datetime | None) -> str:

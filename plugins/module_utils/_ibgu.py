@@ -14,6 +14,7 @@ each cluster that was expected, from the ClusterGroupUpgrade of each step.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import typing as t
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Place(Word):
     COMPLETED = "completed"
     FAILED = "failed"
     NOT_SELECTED = "not_selected"
+    SKIPPED = "skipped"
     NEVER_REACHED = "never_reached"
 
     @property
@@ -194,11 +196,14 @@ def view(
     expected = {member.name: member for member in members}
     # Somebody TALM has acted on is shown, even if the selectors no longer select it.
     expected.update({name: Member(name) for name in entries if name not in expected})
-    steps = []
+    steps: list[StepView] = []
+    lost: dict[str, int] = {}
     for index, spec in enumerate((ibgu.get("spec") or {}).get("plan") or ()):
         step = Step.of(spec)
         cgu = by_name.get(cgu_name(meta["name"], step, index))
-        steps.append(_step_view(index, meta["name"], step, cgu, expected, entries, failing or {}))
+        found = _without_lost(_step_view(index, meta["name"], step, cgu, expected, entries, failing or {}), lost)
+        lost.update({name: found.number for name, entry in found.clusters.items() if entry.place.is_failure})
+        steps.append(found)
     generation = meta.get("generation")
     progressing = _condition(status, "Progressing")
     return GroupView(
@@ -210,6 +215,16 @@ def view(
         steps=tuple(steps),
         clusters={name: _cluster_view(name, steps, entries.get(name)) for name in sorted(expected)},
     )
+
+
+def _without_lost(step: StepView, lost: t.Mapping[str, int]) -> StepView:
+    """The step, in which nobody misses those that failed in an earlier one, and nobody those with nothing to abort."""
+    clusters = dict(step.clusters)
+    for name, entry in step.clusters.items():
+        if entry.place is Place.NOT_SELECTED and (name in lost or step.is_abort):
+            why = f"it failed in step {lost[name]}" if name in lost and not step.is_abort else entry.message
+            clusters[name] = dataclasses.replace(entry, place=Place.SKIPPED, message=why)
+    return dataclasses.replace(step, clusters=clusters)
 
 
 def _condition(status: _Document, kind: str) -> _Document:
@@ -325,8 +340,7 @@ def _cluster_view(name: str, steps: t.Sequence[StepView], entry: _Document | Non
 
 def _first_trouble(name: str, steps: t.Sequence[StepView]) -> StepView | None:
     for step in steps:
-        place = step.clusters[name].place
-        if place.is_failure and not (step.is_abort and place is Place.NOT_SELECTED):
+        if step.clusters[name].place.is_failure:
             return step
     return None
 

@@ -115,7 +115,8 @@ group:
           begin in C(problem), C(batch) and C(batches), C(started), C(completed) and C(seconds), and C(clusters).
         - In C(clusters), by name, C(place), C(action), C(message) and C(batch). A place is one of V(pending) (the step has not
           begun), V(waiting) (its batch has not), V(in_progress), V(failing) (it has failed and TALM does not know),
-          V(completed), V(failed), V(not_selected) (with the label that is missing) or V(never_reached).
+          V(completed), V(failed), V(not_selected) (with the label that is missing), V(skipped) (it failed in an earlier step, or
+          there is nothing to abort) or V(never_reached).
       type: list
       elements: dict
       sample:

@@ -53,7 +53,10 @@ class End:
 
 
 class Follow:
-    """Waits for TALM, and says what it sees. ``members`` are the clusters that the group upgrade selects."""
+    """Waits for TALM, and says what it sees. ``members`` are the clusters that the group upgrade selects.
+
+    ``is_wanted`` is asked at every look; once it says no, the waiting ends as by a signal.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Follow:
         clock: Clock,
         stop: threading.Event,
         show: t.Callable[[str], None],
+        is_wanted: t.Callable[[], bool] = lambda: True,
     ) -> None:
         self._hub = hub
         self._members = members
@@ -73,6 +77,7 @@ class Follow:
         self._clock = clock
         self._stop = stop
         self._show = show
+        self._is_wanted = is_wanted
         self._began = clock.monotonic()
         self._answered = self._began
         self._looked = float("-inf")
@@ -93,6 +98,8 @@ class Follow:
                 self._tell(group, documents.now)
                 if (ended := self._ended(group, documents.now)) is not None:
                     return ended
+            if not self._is_wanted():
+                self._stop.set()
             if self._stop.is_set() and self._last is not None:
                 return End(self._last, "this run was stopped; TALM goes on")
             self._clock.wait(self._stop, self._limits.poll)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import threading
 import typing as t
 from dataclasses import dataclass, field
@@ -217,6 +218,7 @@ class GroupRun:
         if budget is not None and self._settings.stop_early:
             limits = dataclasses.replace(limits, max_failures=budget.clusters(len(members)))
         stop = threading.Event()
+        parent = os.getppid()
         follow = Follow(
             self._hub,
             members,
@@ -225,6 +227,8 @@ class GroupRun:
             clock=self._clock,
             stop=stop,
             show=self._show,
+            # A killed ansible-playbook leaves its workers behind; they must not send the next step of the plan.
+            is_wanted=lambda: os.getppid() == parent,
         )
         with StopOnSignal(stop):
             return follow.run()

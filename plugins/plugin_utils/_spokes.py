@@ -40,6 +40,9 @@ _FAILED_IN = {
     State.FINALIZE_FAILED: (Action.FINALIZE_UPGRADE, Action.FINALIZE_ROLLBACK, Action.ABORT, Action.ABORT_ON_FAILURE),
 }
 
+# Failed, and in the old stateroot: the hub can take them back to Idle.
+_ABORTABLE = (State.PREP_FAILED, State.UPGRADE_FAILED_PRE_PIVOT, State.ROLLED_BACK)
+
 
 def failure_of(observed: Observed, actions: t.Iterable[str]) -> str:
     """Why one of these actions has failed on the cluster, in its own words; empty where it has not."""
@@ -72,8 +75,9 @@ class Causes:
         """What can be done about a cluster that failed while TALM still holds on to it."""
         if name not in self._states:
             return f"look at it: ansible-playbook sno.image_upgrade.status -l {name}"
-        after = next_step(self._states[name]).replace("{cluster}", name)
-        return f"collect its logs now; once the step has ended: {after}"
+        if self._states[name] in _ABORTABLE:
+            return "collect its logs now; once the step has ended, sno.image_upgrade.group_abort takes it back to Idle"
+        return f"once the step has ended: {next_step(self._states[name])}".replace("{cluster}", name)
 
     def _in_progress(self, group: GroupView, reported: t.Collection[str]) -> dict[str, tuple[str, ...]]:
         step = group.current

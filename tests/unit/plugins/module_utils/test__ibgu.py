@@ -254,3 +254,19 @@ def test_an_object_that_the_cluster_refused() -> None:
 
 def test_a_work_that_nobody_has_looked_at_yet() -> None:
     assert feedback_failure({"metadata": {"namespace": "a"}}) is None
+
+
+def test_whoever_failed_is_not_missed_in_later_steps() -> None:
+    plan = steps(["Prep"], ["Upgrade"])
+    cgus = [
+        cgu(plan, 0, [["a", "b"]], {"a": "timedout", "b": "complete"}, succeeded=False),
+        cgu(plan, 1, [["b"]], {"b": "complete"}, succeeded=True),
+    ]
+
+    group = view(ibgu(plan), cgus, members("a", "b"))
+
+    assert (group.steps[1].clusters["a"].place, group.steps[1].clusters["a"].message) == (
+        Place.SKIPPED,
+        "it failed in step 1",
+    )
+    assert group.failed == ["a"] and group.clusters["a"].step == 1
