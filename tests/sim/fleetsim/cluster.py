@@ -21,6 +21,7 @@ from fleetsim.api import handle
 from fleetsim.auth import User
 from fleetsim.clock import SimClock
 from fleetsim.endpoint import Endpoint
+from fleetsim.kubelet import Kubelet
 from fleetsim.localapi import LocalApi
 from fleetsim.machine import Machine
 from fleetsim.populate import OLD_ETCD, YOUNG_ETCD, Populator
@@ -156,6 +157,7 @@ class Cluster:
         else:
             endpoint.absent.discard(IBU)
             endpoint.use(store)
+        Kubelet(store, self.world.registry, endpoint.verbs)
         self._new_boot_id()
         # a bearer token belongs to the etcd (and the service-account key) that it was issued with
         endpoint.tokens = {self.token: User(SERVICE_ACCOUNT)} if root.osname == "rhcos" else {}
