@@ -21,6 +21,7 @@ from fleetsim.api import handle
 from fleetsim.auth import User
 from fleetsim.clock import SimClock
 from fleetsim.endpoint import Endpoint
+from fleetsim.klusterlet import Klusterlet
 from fleetsim.kubelet import Kubelet
 from fleetsim.localapi import LocalApi
 from fleetsim.machine import Machine
@@ -63,6 +64,7 @@ class Cluster:
         self._changed: Callable[[], None] = lambda: None
         self._seen: tuple[Any, ...] = ()
         self._task: asyncio.Task[None] | None = None
+        self.klusterlet: Klusterlet | None = None  # where there is a hub
         self.started = asyncio.get_running_loop().create_future()
         self.endpoint = Endpoint(plan.name, world.registry, Store(1), world.clock, self.rng, handle)
         self.endpoint.trusted_issuer = world.issuer
@@ -166,6 +168,8 @@ class Cluster:
             effects.at_start(self)
         api = LocalApi(store, self.world.registry, endpoint.verbs)
         await self._listen()
+        if self.klusterlet is not None:
+            self.klusterlet.powered(True)
         if not self.started.done():
             self.started.set_result(None)
         return api
@@ -210,9 +214,13 @@ class Cluster:
 
     async def stop(self) -> None:
         self.endpoint.refuse()
+        if self.klusterlet is not None:
+            self.klusterlet.powered(False)
 
     async def forget(self, osname: str) -> None:
         self._stores.pop(osname, None)
+        if self.klusterlet is not None:
+            self.klusterlet.forgot(osname)
 
     async def moment(self, name: str, api: Any) -> None:
         effects.at_moment(self, name)
@@ -225,6 +233,8 @@ class Cluster:
     def _hear(self, event: Event | None) -> None:
         if event is None:
             return
+        if self.klusterlet is not None:
+            self.klusterlet.changed()
         if event.type == "DELETED":
             self._changed()
             return
@@ -254,14 +264,19 @@ class Cluster:
     async def inject(self, name: str, params: dict[str, Any] | None) -> None:
         given = self.troubles.add(name, params)
         await effects.begin(self, name, given)
-        self.machine.notify()
+        self._notify()
 
     async def heal(self, name: str) -> None:
         params = self.troubles.get(name)
         if params is not None:
             self.troubles.remove(name)
             await effects.end(self, name, params)
-            self.machine.notify()
+            self._notify()
+
+    def _notify(self) -> None:
+        self.machine.notify()
+        if self.klusterlet is not None:
+            self.klusterlet.changed()
 
     def state(self) -> dict[str, Any]:
         record = self.endpoint.store.get(IBU, ("", ibu.NAME))

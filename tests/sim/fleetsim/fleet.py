@@ -20,7 +20,7 @@ from fleetsim.clock import SimClock
 from fleetsim.cluster import Cluster, World
 from fleetsim.control import Control
 from fleetsim.endpoint import Endpoint
-from fleetsim.hub import make_hub
+from fleetsim.hub import Manager, make_hub
 from fleetsim.populate import Populator
 from fleetsim.resources import load_registries
 from fleetsim.scenario import Scenario
@@ -44,6 +44,7 @@ class SimFleet:
         self.scenario, self.folder, self._crd_dir = scenario, folder.resolve(), crd_dir
         self.clusters: dict[str, Cluster] = {}
         self.hub: Endpoint | None = None
+        self._manager: Manager | None = None
         self.access: access.Access
         self._control: asyncio.Server | None = None
         self.control_url = ""
@@ -78,8 +79,11 @@ class SimFleet:
         if scenario.hub:
             everyone = list(self.clusters.values())
             self.hub = make_hub(
-                hub_registry, clock, clients.name, everyone, scenario.random_seed, scenario.watch_history
+                hub_registry, clock, clients.name, everyone, scenario.random_seed, scenario.watch_history, scenario.hub
             )
+            if scenario.hub.talm:
+                self._manager = Manager(self.hub, everyone, scenario.random_seed, scenario.hub)
+                self._manager.start()
             await self.hub.listen(context)
         await self._open_control()
         self._write_files()
@@ -120,5 +124,7 @@ class SimFleet:
     async def stop(self) -> None:
         if self._control is not None:
             self._control.close()
+        if self._manager is not None:
+            await self._manager.stop()
         endpoints = [self.hub.close()] if self.hub is not None else []
         await asyncio.gather(*(cluster.power_off() for cluster in self.clusters.values()), *endpoints)

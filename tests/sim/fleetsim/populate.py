@@ -162,13 +162,7 @@ class Populator:
     def inputs(self, store: Store, secret: str | None, configmaps: list[tuple[str, str, str]]) -> None:
         """The Secret and ConfigMaps (kind of content, namespace, name) that the goal names."""
         if secret:
-            auth = base64.b64encode(b'{"auths":{}}').decode()
-            obj = {
-                "metadata": {"name": secret, "namespace": LCA_NAMESPACE},
-                "type": "kubernetes.io/dockerconfigjson",
-                "data": {".dockerconfigjson": auth},
-            }
-            store.seed("secrets", self.record("secrets", obj))
+            store.seed("secrets", self.record("secrets", _pull_secret(secret, LCA_NAMESPACE)))
         for content, namespace, name in configmaps:
             data = {"oadp.yaml": _OADP_DOCUMENTS} if content == "oadp" else {"extra.yaml": _EXTRA_DOCUMENTS}
             obj = {"metadata": {"name": name, "namespace": namespace}, "data": data}
@@ -176,11 +170,29 @@ class Populator:
             if store.get("namespaces", ("", namespace)) is None:
                 store.seed("namespaces", self.record("namespaces", _namespace(namespace)))
 
+    def hub_inputs(self, store: Store, namespace: str, secret: str | None, oadp_content: list[dict[str, str]]) -> None:
+        """What TALM copies to clusters: the Secret from the group upgrades' namespace, ConfigMaps from their own."""
+        if secret and store.get("secrets", (namespace, secret)) is None:
+            store.seed("secrets", self.record("secrets", _pull_secret(secret, namespace)))
+        for ref in oadp_content:
+            if store.get("configmaps", (ref["namespace"], ref["name"])) is None:
+                obj = {"metadata": dict(ref), "data": {"oadp.yaml": _OADP_DOCUMENTS}}
+                store.seed("configmaps", self.record("configmaps", obj))
+
     def upgrade_cr(self, store: Store, spec: Object, status: Object, meta: Object, rng: random.Random) -> None:
         obj: Object = {"metadata": {"name": ibu.NAME, **meta}, "spec": spec}
         if status:
             obj["status"] = {key: status[key] for key in sorted(status)}
         store.seed(IBU, self.record(IBU, obj, rng, store.rv - 100))
+
+
+def _pull_secret(name: str, namespace: str) -> Object:
+    auth = base64.b64encode(b'{"auths":{}}').decode()
+    return {
+        "metadata": {"name": name, "namespace": namespace},
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": auth},
+    }
 
 
 def _namespace(name: str) -> Object:

@@ -77,6 +77,7 @@ _BUILT_IN: tuple[tuple[str, str, str, str, bool, tuple[str, ...], bool], ...] = 
     ("events.k8s.io", "v1", "events", "Event", True, ("ev",), False),
     ("apps", "v1", "deployments", "Deployment", True, ("deploy",), True),
     ("batch", "v1", "jobs", "Job", True, (), True),
+    ("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False, (), False),
     ("storage.k8s.io", "v1", "storageclasses", "StorageClass", False, ("sc",), False),
     ("certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", False, ("csr",), True),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, ("crd",), True),
@@ -105,6 +106,11 @@ _CUSTOM: tuple[tuple[str, str, str, str, bool, tuple[str, ...], bool], ...] = (
 IBU = "imagebasedupgrades.lca.openshift.io"
 IPCONFIG = "ipconfigs.lca.openshift.io"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+MANAGED = "managedclusters.cluster.open-cluster-management.io"
+WORKS = "manifestworks.work.open-cluster-management.io"
+WORK_SETS = "manifestworkreplicasets.work.open-cluster-management.io"
+IBGUS = "imagebasedgroupupgrades.lcm.openshift.io"
+CGUS = "clustergroupupgrades.ran.openshift.io"
 
 
 class Registry:

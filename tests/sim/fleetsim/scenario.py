@@ -28,7 +28,6 @@ _KEYS = {
     "seed",
     "durations",
     "hub",
-    "talm",
     "troubles",
     "clusters_extra",
     "goal",
@@ -81,11 +80,20 @@ class ClusterPlan:
 
 
 @dataclass
+class HubPlan:
+    """`inputs`: it holds what the goals name, for TALM to copy. `restore_needed`: no klusterlet without it."""
+
+    talm: bool = True
+    namespace: str = "ibu"
+    inputs: bool = True
+    restore_needed: bool = True
+
+
+@dataclass
 class Scenario:
     speed: float
     random_seed: int
-    hub: bool
-    talm: bool  # whether the hub's group upgrades are acted on
+    hub: HubPlan | None
     watch_history: int
     clusters: list[ClusterPlan]
 
@@ -105,6 +113,14 @@ def _goal(data: dict[str, Any], seed: dict[str, Any]) -> Goal:
         **data,
     }
     return Goal(**merged)
+
+
+def _hub(data: Any) -> HubPlan | None:
+    """`true`, `false`, or the options of one."""
+    if not isinstance(data, dict):
+        return HubPlan() if data else None
+    _check(data, {f.name for f in dataclasses.fields(HubPlan)}, "hub")
+    return HubPlan(**data)
 
 
 def _durations(data: dict[str, Any], rng: random.Random) -> Durations:
@@ -155,8 +171,7 @@ def load(source: dict[str, Any] | Path, speed: float | None = None) -> Scenario:
     return Scenario(
         speed=float(speed or data.get("speed", 60)),
         random_seed=number,
-        hub=bool(data.get("hub", True)),
-        talm=bool(data.get("talm", True)),
+        hub=_hub(data.get("hub", True)),
         watch_history=int(data.get("watch_history", 40)),
         clusters=clusters,
     )

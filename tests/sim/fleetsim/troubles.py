@@ -332,6 +332,9 @@ TROUBLES: dict[str, Trouble] = {
     "stale_cr_for": _T("On the way back the stale CR is shown for `seconds`.", {"seconds": 120}),
     "configmap_missing": _T("One ConfigMap of the goal is not there (all of them without `name`).", {"name": None}),
     "secret_missing": _T("The seed's pull secret is not there."),
+    # What the hub sees of it
+    "hub_unavailable": _T("The cluster is cut off from the hub: availability Unknown, nothing applied or reported."),
+    "work_agent_silent": _T("ManifestWorks are applied, and nothing is ever reported of them."),
     # How a client gets in
     "token_only": _T("The host's kubeconfig has a bearer token, which dies at the pivot."),
     "expired_token": _T("The host's kubeconfig has a token that nobody knows."),
