@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Drives all clusters of the batch through a list of actions; the documentation is in plugins/modules/ibu_fleet.py."""
+"""Drives all clusters of the batch through actions or a plan; the documentation is in plugins/modules/ibu_fleet.py."""
 
 from __future__ import annotations
 
@@ -25,9 +25,18 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import check_shape
+from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_options import PlannedStep, parse_plan
+from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_run import PlanRun
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preview_lines
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Goal, InvalidOption, Outcome
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Action,
+    Goal,
+    InvalidOption,
+    Observed,
+    Outcome,
+)
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host, StopOnSignal
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
 
@@ -40,7 +49,8 @@ class ActionModule(FleetAction):
     """One task for the whole batch. It fails only for bad options; a cluster's failure stands in its outcome."""
 
     OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
-        "actions": {"type": "list", "elements": "str", "required": True},
+        "actions": {"type": "list", "elements": "str"},
+        "plan": {"type": "list", "elements": "dict"},
         "stop_after": {"type": "str"},
         **GOAL_OPTIONS,
         "outcome_file": {"type": "path"},
@@ -56,42 +66,51 @@ class ActionModule(FleetAction):
         "progress_interval": {"type": "float", "default": 5},
     }
 
+    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """What the task says is to be run is not also looked for in variables."""
+        said = {"actions", "plan"} & set(self._task.args)
+        return {
+            name: value
+            for name, value in super()._from_variables(task_vars).items()
+            if not (said and name in ("actions", "plan"))
+        }
+
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Drive the batch and return the outcomes."""
-        actions = parse_actions(options["actions"], options["stop_after"])
+        steps = _steps(options)
         limits = _limits(options)
         count_of("max_failures", options["max_failures"])
         hosts = self.hosts(task_vars)
-        width = min(count_of("concurrency", options["concurrency"]) or len(hosts), len(hosts))
-        _allow_open_files(width)
-        goals = {
-            host.name: host.goals(
-                actions,
-                options,
-                rollback_after_expiration=options["rollback_after_expiration"],
-                accept_warnings=options["accept_validation_warnings"],
-            )
-            for host in hosts
-        }
+        most = count_of("concurrency", options["concurrency"]) or 0
+        widest = max(step.max_concurrency for step in steps) if options["plan"] is not None else len(hosts)
+        _allow_open_files(min(most or len(hosts), widest, len(hosts)))
+        goals = {host.name: [_goals(host, step, options) for step in steps] for host in hosts}
         stop = threading.Event()
         clock = Clock()
         record = _open_record(options["outcome_file"] or default_outcome_file(), hosts, clock, self.check_mode)
         parent = os.getppid()
-        factory = _DriveFactory(limits, clock, stop, record, self.check_mode)
-        fleet = Fleet(
-            {host.name: factory.maker(host, goals[host.name]) for host in hosts},
-            record=record,
-            clock=clock,
-            stop=stop,
-            show=self.show if not self.check_mode else _silent,
-            concurrency=options["concurrency"],
-            max_failures=options["max_failures"],
-            interval=seconds_of("progress_interval", options["progress_interval"]),
+        drives = _Drives(hosts, clock, stop, self.check_mode)
+        common: dict[str, t.Any] = {
+            "record": record,
+            "clock": clock,
+            "stop": stop,
+            "show": self.show if not self.check_mode else _silent,
+            "max_failures": options["max_failures"],
+            "interval": seconds_of("progress_interval", options["progress_interval"]),
             # A killed ansible-playbook leaves its workers behind; a rerun must not meet them at the same clusters.
-            is_wanted=lambda: os.getppid() == parent,
-        )
+            "is_wanted": lambda: os.getppid() == parent,
+        }
+        run: Fleet | PlanRun
+        if options["plan"] is not None:
+            run = PlanRun(steps, goals, drives.maker, limits=limits, most=most, check=self.check_mode, **common)
+        else:
+            members = {
+                name: drives.maker(name, only, limits, expect_away=record.expects_away(name))
+                for name, (only,) in goals.items()
+            }
+            run = Fleet(members, concurrency=most, **common)
         with StopOnSignal(stop) as signals:
-            outcomes = fleet.run()
+            outcomes = run.run()
             if stop.is_set():
                 # Whoever asked for the stop is gone or going: the file is complete, and nobody listens any more.
                 os._exit(128 + signals.number)
@@ -101,28 +120,34 @@ class ActionModule(FleetAction):
         return _result(outcomes, record.path)
 
 
-class _DriveFactory:
-    """Makes the drive of one cluster in the thread that runs it; what all drives of a batch share."""
+class _Drives:
+    """Makes the drives of all clusters, each in the thread that runs it."""
 
-    def __init__(self, limits: Limits, clock: Clock, stop: threading.Event, record: Record, check: bool) -> None:
-        self._limits = limits
+    def __init__(self, hosts: t.Iterable[Host], clock: Clock, stop: threading.Event, check: bool) -> None:
+        # Credentials are loaded here, in one thread and before the first write anywhere.
+        self._hosts = {host.name: (host, host.open()) for host in hosts}
         self._clock = clock
         self._stop = stop
-        self._record = record
         self._check = check
 
-    def maker(self, host: Host, goals: list[Goal]) -> t.Callable[[t.Callable[[], None], t.Callable[[], None]], Drive]:
-        # Credentials are loaded here, in one thread and before the first write anywhere.
-        session = host.open()
+    def maker(
+        self,
+        name: str,
+        goals: t.Sequence[Goal],
+        limits: Limits,
+        *,
+        expect_away: bool,
+        leaves: t.Callable[[Observed], str] | None = None,
+    ) -> t.Callable[[t.Callable[[], None], t.Callable[[], None]], Drive]:
+        host, session = self._hosts[name]
         import_hold = HubImport(host.open_hub, host.managed_cluster) if host.has_hub else None
-        expect_away = self._record.expects_away(host.name)
 
         def make(notify: t.Callable[[], None], commit: t.Callable[[], None]) -> Drive:
             return Drive(
-                host.name,
+                name,
                 Cluster(session),
                 goals,
-                limits=self._limits,
+                limits=limits,
                 clock=self._clock,
                 stop=self._stop,
                 notify=notify,
@@ -130,9 +155,33 @@ class _DriveFactory:
                 import_hold=import_hold,
                 expect_away=expect_away,
                 check=self._check,
+                leaves=leaves,
             )
 
         return make
+
+
+def _goals(host: Host, step: PlannedStep, options: t.Mapping[str, t.Any]) -> list[Goal]:
+    return host.goals(
+        [Action(action) for action in step.actions],
+        options,
+        rollback_after_expiration=options["rollback_after_expiration"],
+        accept_warnings=options["accept_validation_warnings"],
+    )
+
+
+def _steps(options: t.Mapping[str, t.Any]) -> tuple[PlannedStep, ...]:
+    """The steps to run; a list of actions is one step. Raises InvalidOption."""
+    actions, plan = options["actions"], options["plan"]
+    if (actions is None) == (plan is None):
+        raise InvalidOption("plan", plan, "give either actions or a plan")
+    if plan is None:
+        return (PlannedStep(parse_actions(actions, options["stop_after"]), 0),)
+    if options["stop_after"]:
+        raise InvalidOption("stop_after", options["stop_after"], "it is for actions; of a plan, leave out the steps")
+    steps = parse_plan(plan)
+    check_shape(tuple(step.actions for step in steps))
+    return steps
 
 
 def _silent(_line: str) -> None:

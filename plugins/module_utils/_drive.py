@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended, denied, interrupted, late
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
@@ -42,6 +43,8 @@ if t.TYPE_CHECKING:
 
 _WATCH_SECONDS = 120
 _WATCH_SECONDS_AROUND_REBOOT = 60
+_UNWRITTEN = frozenset({State.ABSENT, State.NO_STATUS, State.PENDING})
+_ABORTS = frozenset({Action.ABORT, Action.ABORT_ON_FAILURE})
 
 
 class ClusterLike(t.Protocol):
@@ -84,15 +87,6 @@ class View:
     label: str = ""
 
 
-class _Ended(Exception):
-    """The drive is over before its last goal."""
-
-    def __init__(self, result: Result, message: str, step: str) -> None:
-        super().__init__(message)
-        self.result = result
-        self.step = step
-
-
 class Drive:
     """Takes one cluster through its goals. ``run`` never raises for the cluster's sake; it returns the outcome.
 
@@ -100,6 +94,7 @@ class Drive:
     ``expect_away``: the cluster may be in the middle of its reboot, so silence at the first contact is no failure.
     ``notify`` is called after every change of ``view``; ``commit`` before a node is sent into its reboot, and returns
     once the outcome file says so: whoever runs next then knows why the cluster is silent.
+    ``leaves`` is asked once, before anything else, why this cluster is to be left alone; "" where it is not.
     """
 
     def __init__(
@@ -116,6 +111,7 @@ class Drive:
         import_hold: ImportHold | None = None,
         expect_away: bool = False,
         check: bool = False,
+        leaves: t.Callable[[Observed], str] | None = None,
     ) -> None:
         self.view = View(name)
         self.outcome = Outcome(name)
@@ -129,8 +125,9 @@ class Drive:
         self._import_hold = import_hold
         self._expect_away = expect_away
         self._check = check
+        self._leaves = leaves
         self._watch: t.Iterator[Observed] | None = None
-        self._deadline = float("inf")
+        self._deadline = self._last_moment = float("inf")
         self._denied_since: float | None = None
         self._last = Observed(State.UNKNOWN)
         self._verified = False
@@ -138,11 +135,12 @@ class Drive:
     def run(self) -> Outcome:
         """Drive to the end and say how it ended."""
         begun = self._clock.monotonic()
+        self._last_moment = self._limits.last_moment(begun)
         outcome = self.outcome
         outcome.result, outcome.started = Result.IN_FLIGHT, self._clock.now().isoformat(timespec="seconds")
         try:
             outcome.result = self._run()
-        except _Ended as ended:
+        except Ended as ended:
             outcome.result, outcome.message = ended.result, str(ended)
             outcome.next_step = ended.step.format(cluster=self.view.name)
         finally:
@@ -155,6 +153,11 @@ class Drive:
     def _run(self) -> Result:
         observed = self._first_contact()
         self.outcome.version_before = observed.version
+        if self._leaves is not None:
+            observed = self._judgeable(observed)
+            if why := self._leaves(observed):
+                self.outcome.message = why
+                return Result.SKIPPED
         index = resume(observed, self._goals)
         self.outcome.completed = [str(goal.action) for goal in self._goals[:index]]
         last = self._goals[-1]
@@ -172,12 +175,22 @@ class Drive:
                 self.outcome.completed.append(str(goal.action))
         return result
 
+    def _judgeable(self, observed: Observed) -> Observed:
+        """A state that says who the cluster is: until the agent has written one, it cannot be chosen or left alone."""
+        self._begin(self._goals[0])
+        while not self._check and (observed.state in _UNWRITTEN or self._is_held_up(observed)):
+            observed = self._next()
+        return observed
+
+    def _is_held_up(self, observed: Observed) -> bool:
+        return observed.state is State.BLOCKED and self._goals[0].action not in _ABORTS
+
     def _preview(self, observed: Observed, goal: Goal) -> Result:
         """Where nothing is to be done: say what the state means for the goal."""
         decision = decide(observed, goal)
         self.outcome.action = str(goal.action)
         if isinstance(decision, Fail):
-            raise _Ended(decision.result, decision.message, decision.next_step)
+            raise Ended(decision.result, decision.message, decision.next_step)
         if isinstance(decision, Patch):
             self.outcome.changed = True
             self.outcome.message = f"would go to {decision.stage}"
@@ -190,37 +203,43 @@ class Drive:
     # --- one goal -------------------------------------------------------------------------------------------------
 
     def _reach(self, goal: Goal, observed: Observed) -> tuple[Observed, Done]:
-        """Follow one goal to its end. Raises _Ended where it cannot be reached."""
+        """Follow one goal to its end. Raises Ended where it cannot be reached."""
         self._begin(goal)
         began_at = observed.now
         settle_until: float | None = None
+        asked = False
         while True:
             self._check_stop()
             decision = decide(observed, goal)
             if isinstance(decision, Done):
-                self._complete(goal, observed, began_at)
+                # Back in Idle nothing shows any more that it was this very abort.
+                decision = Done() if asked and decision.skipped else decision
+                self._complete(goal, decision, observed, began_at)
                 return observed, decision
             if isinstance(decision, Fail):
                 if settle_until is None:
                     settle_until = self._clock.monotonic() + (self._limits.settle if decision.settle else 0)
                 if self._clock.monotonic() >= settle_until:
-                    raise _Ended(decision.result, decision.message, decision.next_step)
+                    raise Ended(decision.result, decision.message, decision.next_step)
                 observed = self._next(settle_until - self._clock.monotonic())
                 continue
             settle_until = None
             if isinstance(decision, Patch):
                 observed = self._apply(goal, decision, observed)
-                began_at = observed.now
+                began_at, asked = observed.now, True
             else:
                 observed = self._next()
 
     def _begin(self, goal: Goal) -> None:
         self.outcome.action = str(goal.action)
-        self._deadline = self._clock.monotonic() + self._limits.timeout(goal.action)
+        self._deadline = min(self._clock.monotonic() + self._limits.timeout(goal.action), self._last_moment)
         self.view.action = goal.action
         self._show()
 
-    def _complete(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
+    def _complete(self, goal: Goal, done: Done, observed: Observed, began_at: datetime.datetime | None) -> None:
+        if goal.action is Action.ABORT_ON_FAILURE and done.skipped:
+            # It may be in the middle of its upgrade: nothing of it is ours, the hub's annotation neither.
+            return
         self._record_duration(goal, observed, began_at)
         self._confirm(goal, observed)
 
@@ -228,7 +247,7 @@ class Drive:
         """Verify what was upgraded, and let the hub import again."""
         if goal.action is Action.UPGRADE and observed.state is State.UPGRADE_COMPLETED:
             self._verify(observed)
-        if goal.action in (Action.UPGRADE, Action.ABORT, Action.FINALIZE_ROLLBACK):
+        if goal.action in (Action.UPGRADE, Action.FINALIZE_ROLLBACK, *_ABORTS):
             self._release_import()
 
     def _record_duration(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
@@ -251,7 +270,8 @@ class Drive:
                 self._release_import()
         if goal.action is Action.UPGRADE:
             self._hold_import()
-        if goal.action.reboots:
+        if goal.action.reboots or goal.action in _ABORTS:
+            # An aborted cluster looks like one that was never begun; only the outcome file can tell them apart.
             self._commit()
         self._check_stop()
         self.outcome.changed = True
@@ -265,7 +285,7 @@ class Drive:
             if decide(fresh, goal) != decision:
                 return fresh
             allowed = ", ".join(fresh.valid_next) or "none"
-            raise _Ended(
+            raise Ended(
                 Result.REFUSED,
                 f"the API refused {decision.stage}: {refusal} (it allows: {allowed})",
                 next_step(fresh.state),
@@ -274,7 +294,7 @@ class Drive:
     # --- verification, soak and the hub ---------------------------------------------------------------------------
 
     def _verify(self, observed: Observed) -> None:
-        """Wait until nothing speaks against the upgraded cluster. Raises _Ended where that does not come true."""
+        """Wait until nothing speaks against the upgraded cluster. Raises Ended where that does not come true."""
         began = self._clock.monotonic()
         while True:
             found = self._problems(observed)
@@ -282,9 +302,9 @@ class Drive:
                 self._verified, self.view.note = True, ""
                 return
             waited = self._clock.monotonic() - began
-            if waited >= self._limits.verify:
+            if waited >= self._limits.verify or self._clock.monotonic() >= self._last_moment:
                 step = "repair it and run finalize again, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
-                raise _Ended(Result.UNVERIFIED, "not fit to be finalized: " + "; ".join(found), step)
+                raise Ended(Result.UNVERIFIED, "not fit to be finalized: " + "; ".join(found), step)
             self.view.note = found[0]
             self._show()
             self._pause(waited)
@@ -305,8 +325,11 @@ class Drive:
         if left > 0:
             self.view.note = f"soaking for {left:.0f} s"
             self._show()
-            self._clock.wait(self._stop, left)
-            self._deadline += left
+            if (pause := min(left, self._last_moment - self._clock.monotonic())) > 0:
+                self._clock.wait(self._stop, pause)
+            self._deadline = min(self._deadline + left, self._last_moment)
+            self._check_stop()
+            self._check_deadline()
 
     def _hold_import(self) -> None:
         if self._import_hold is None:
@@ -314,7 +337,7 @@ class Drive:
         try:
             self._import_hold.hold()
         except IbuError as error:
-            raise _Ended(
+            raise Ended(
                 Result.FAILED,
                 f"the hub did not take the annotation that holds its auto-import: {error}",
                 "mend the hub connection and run again; nothing was changed on the cluster",
@@ -331,11 +354,12 @@ class Drive:
     # --- reading and waiting --------------------------------------------------------------------------------------
 
     def _first_contact(self) -> Observed:
+        patience = self._limits.timeout(Action.UPGRADE) if self._expect_away else self._limits.contact
         try:
             return self._seen(
                 first_contact(
                     self._cluster.read,
-                    self._limits.timeout(Action.UPGRADE) if self._expect_away else self._limits.contact,
+                    min(patience, self._last_moment - self._clock.monotonic()),
                     self._clock,
                     self._stop,
                     expect_away=self._expect_away,
@@ -344,7 +368,7 @@ class Drive:
             )
         except NoContact as error:
             self._check_stop()
-            raise _Ended(Result.UNREACHABLE, str(error), error.next_step) from error
+            raise Ended(Result.UNREACHABLE, str(error), error.next_step) from error
 
     def _next(self, most: float = _WATCH_SECONDS) -> Observed:
         """The next state worth a decision, through whatever outage lies in between."""
@@ -419,40 +443,22 @@ class Drive:
         now = self._clock.monotonic()
         self._denied_since = self._denied_since or now
         if now - self._denied_since >= self._limits.denied:
-            raise _Ended(
-                Result.FAILED,
-                f"the cluster has answered for {now - self._denied_since:.0f} s, but refuses this identity: {error}",
-                "bearer tokens and role bindings do not survive the pivot; "
-                "use the admin client certificate and run again",
-            )
+            raise denied(now - self._denied_since, error)
 
     def _check_deadline(self) -> None:
-        if self._clock.monotonic() < self._deadline:
+        now, action, away_since = self._clock.monotonic(), self.view.action, self.view.away_since
+        if now < self._deadline:
             return
-        observed, action = self._last, self.view.action
-        limit = self._limits.timeout(action) if action else 0.0
-        if self.view.away_since is not None:
-            silent = self._clock.monotonic() - self.view.away_since
-            raise _Ended(
-                Result.TIMED_OUT,
-                f"{action} took longer than {limit:.0f} s; no answer for {silent:.0f} s: {self.view.away_why}; "
-                f"last seen {observed.state}",
-                "look at the node's console; once it answers, run again: it continues from where it is",
-            )
-        words = f' ("{observed.message}")' if observed.message else ""
-        raise _Ended(
-            Result.TIMED_OUT,
-            f"{action} took longer than {limit:.0f} s; it is {observed.state}{words}",
-            _late_step(observed),
-        )
+        if now >= self._last_moment:
+            over = f"{action} was not over when the {self._limits.last_words(now)}"
+        else:
+            over = f"{action} took longer than {self._limits.timeout(action) if action else 0.0:.0f} s"
+        silent = None if away_since is None else now - away_since
+        raise late(over, self._last, silent, self.view.away_why)
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise _Ended(
-                Result.INTERRUPTED,
-                "this run was stopped; the cluster goes on by itself",
-                "run again: it continues from what the cluster says",
-            )
+            raise interrupted()
 
     # --- keeping the view -----------------------------------------------------------------------------------------
 
@@ -477,16 +483,3 @@ class Drive:
     def _show(self) -> None:
         self.view.changed = self._clock.monotonic()
         self._notify()
-
-
-def _late_step(observed: Observed) -> str:
-    if observed.state is State.PENDING:
-        return (
-            "the Lifecycle Agent does not react: look at its pod and log in namespace openshift-lifecycle-agent, "
-            "then change the annotation lca.openshift.io/trigger-reconcile"
-        )
-    if observed.progress.health:
-        return "repair what the health checks name; the stage goes on by itself, so run again afterwards"
-    if observed.state is State.UPGRADE_POST_PIVOT:
-        return "wait for the watchdog to roll it back, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
-    return next_step(observed.state)

@@ -23,7 +23,15 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Ou
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
     from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, View
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
+
+    class RecordLike(t.Protocol):
+        """What a fleet needs of an outcome file; ``_record.Record`` is the real one."""
+
+        path: str
+
+        def put(self, outcome: Outcome) -> None: ...
+
+        def save(self) -> None: ...
 
     # Makes the drive of one cluster; called once, in the thread that then runs it.
     Maker = t.Callable[[t.Callable[[], None], t.Callable[[], None]], Drive]
@@ -37,7 +45,8 @@ _QUIET_LINE_SECONDS = 60.0
 class Fleet:
     """Runs every member through its drive, ``concurrency`` of them at a time (0: all).
 
-    A slot is refilled as soon as a cluster is done. Once more than ``max_failures`` have failed, nobody else starts.
+    A slot is refilled as soon as a cluster is done. Once more than ``max_failures`` have failed, nobody else starts;
+    ``failed_before`` counts along. Nobody starts at or after ``until`` either, a moment of the clock.
     ``is_wanted`` is asked several times a second; once it says no, the run stops as by a signal.
     ``show`` prints one line; ``interval`` is the least time between two progress lines, in seconds.
     """
@@ -46,12 +55,14 @@ class Fleet:
         self,
         members: t.Mapping[str, Maker],
         *,
-        record: Record,
+        record: RecordLike,
         clock: Clock,
         stop: threading.Event,
         show: t.Callable[[str], None],
         concurrency: int = 0,
         max_failures: int | None = None,
+        failed_before: t.Collection[str] = (),
+        until: float | None = None,
         interval: float = 5.0,
         is_wanted: t.Callable[[], bool] = lambda: True,
     ) -> None:
@@ -62,6 +73,8 @@ class Fleet:
         self._stop = stop
         self._show = show
         self._max_failures = max_failures
+        self._failed_before = frozenset(failed_before)
+        self._until = until
         self._interval = interval
         self._is_wanted = is_wanted
         self._changed = threading.Condition()
@@ -109,14 +122,18 @@ class Fleet:
 
     def _take(self) -> tuple[str, Maker] | None:
         with self._changed:
-            if not self._waiting or self._stop.is_set() or self._is_spent():
+            if not self._waiting or self._stop.is_set() or self._is_over() or self._is_spent():
                 return None
             return self._waiting.popleft()
+
+    def _is_over(self) -> bool:
+        return self._until is not None and self._clock.monotonic() >= self._until
 
     def _is_spent(self) -> bool:
         if self._max_failures is None:
             return False
-        return sum(outcome.result.is_failure for outcome in self._ended.values()) > self._max_failures
+        failed = self._failed_before | {name for name, outcome in self._ended.items() if outcome.result.is_failure}
+        return len(failed) > self._max_failures
 
     def _drive(self, name: str, make: Maker) -> Outcome:
         try:

@@ -167,7 +167,8 @@ def _refs(items: t.Iterable[t.Mapping[str, str]] | None) -> tuple[tuple[str, str
     return tuple((item["namespace"], item["name"]) for item in items or ())
 
 
-def _runs_goal(observed: Observed, goal: Goal) -> bool:
+def runs_goal(observed: Observed, goal: Goal) -> bool:
+    """True where the cluster runs the release that the goal means, or without one the release of its own spec."""
     return observed.version == goal.seed.version if goal.seed else observed.at_target
 
 
@@ -176,7 +177,7 @@ def _prep(observed: Observed, goal: Goal) -> Decision:
     if state is State.IDLE:
         return _prep_from_idle(observed, goal)
     if state in (State.ABORTING, State.FINALIZING):
-        if state is State.FINALIZING and _runs_goal(observed, goal):
+        if state is State.FINALIZING and runs_goal(observed, goal):
             return Done("the upgrade is being finalized")
         return Wait(f"the cluster is {state} an earlier upgrade")
     if state is State.PREP_RUNNING:
@@ -228,7 +229,7 @@ def _changed_annotations(observed: Observed, goal: Goal) -> dict[str, str | None
 def _upgrade(observed: Observed, goal: Goal) -> Decision:
     state = observed.state
     if state is State.PREP_COMPLETED:
-        if _runs_goal(observed, goal):
+        if runs_goal(observed, goal):
             return _refuse(observed, goal, f"it already runs {observed.version}, upgraded in another way since Prep")
         warning = observed.annotations.get("extra-manifest.lca.openshift.io/validation-warning")
         if warning and not goal.accept_warnings:
@@ -242,7 +243,7 @@ def _upgrade(observed: Observed, goal: Goal) -> Decision:
         return Done()
     if state is State.ABORTING:
         return Wait("the cluster is aborting an earlier upgrade")
-    if state in (State.IDLE, State.FINALIZING, State.FINALIZE_FAILED) and _runs_goal(observed, goal):
+    if state in (State.IDLE, State.FINALIZING, State.FINALIZE_FAILED) and runs_goal(observed, goal):
         return Done(f"it already runs {observed.version}")
     if state is State.IDLE:
         return _refuse(observed, goal, "it is Idle and not prepared", "run Prep first")
@@ -257,7 +258,7 @@ def _finalize_upgrade(observed: Observed, goal: Goal) -> Decision:
         return Wait("the upgrade is being finalized")
     if state in (State.UPGRADE_PRE_PIVOT, State.UPGRADE_POST_PIVOT):
         return Wait("the upgrade is still running")
-    if state is State.IDLE and _runs_goal(observed, goal):
+    if state is State.IDLE and runs_goal(observed, goal):
         return Done()
     if state is State.IDLE:
         return _refuse(observed, goal, f"there is no upgrade to finalize; it is Idle and runs {observed.version}")

@@ -23,6 +23,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Result,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import Shape
+
 FORMAT = 1
 
 _REBOOTING = frozenset(str(action) for action in Action if action.reboots)
@@ -78,8 +81,9 @@ class Record:
 
     @property
     def is_unfinished(self) -> bool:
-        """True where a run ended before its clusters did."""
-        return any(self.was_under_way(name) for name in self._document["clusters"])
+        """True where a run ended before its clusters did, or before its plan."""
+        plan = self._document.get("plan") or {"ended": True}
+        return not plan["ended"] or any(self.was_under_way(name) for name in self._document["clusters"])
 
     def was_under_way(self, name: str) -> bool:
         """True where an earlier run did not see how this cluster ended."""
@@ -104,6 +108,25 @@ class Record:
     def begin_batch(self, names: t.Sequence[str]) -> None:
         """Note that a batch begins with these clusters."""
         self.batches.append(list(names))
+
+    def begin_plan(self, shape: Shape) -> bool:
+        """Note that this plan begins. True where the file tells how far an earlier run has come with it.
+
+        The plan may have grown since, as on the hub. What the file tells of any other plan says nothing about this one
+        and is dropped.
+        """
+        known = [tuple(actions) for actions in (self._document.get("plan") or {}).get("steps", ())]
+        goes_on = bool(known) and tuple(known) == shape[: len(known)]
+        if not goes_on:
+            for name, entry in self._document["clusters"].items():
+                if entry.pop("steps", None):
+                    self._lines.pop(name, None)
+        self._document["plan"] = {"steps": [list(actions) for actions in shape], "ended": False}
+        return goes_on
+
+    def end_plan(self) -> None:
+        """Note that the plan has come to its end for everybody."""
+        self._document["plan"]["ended"] = True
 
     def put(self, outcome: Outcome) -> None:
         """Enter what became of one cluster. Timings of stages that an earlier run saw are kept."""
@@ -180,6 +203,9 @@ def _entry(outcome: Outcome) -> dict[str, t.Any]:
     # The drive goes on writing meanwhile: its containers are copied in one step each, never iterated over.
     entry = {**vars(outcome), "result": str(outcome.result)}
     entry.update(durations=dict(outcome.durations), completed=list(outcome.completed), notes=list(outcome.notes))
+    if not outcome.steps:
+        # Only plans have them.
+        del entry["steps"]
     del entry["name"]
     return entry
 
@@ -188,9 +214,23 @@ def _is_complete(document: t.Mapping[str, t.Any]) -> bool:
     try:
         for name, entry in document["clusters"].items():
             _outcome(name, entry)
+            _check_steps(entry.get("steps", ()))
+        _check_plan(document.get("plan"))
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
     return {"run", "started", "batches"} <= document.keys()
+
+
+def _check_steps(steps: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    for step in steps:
+        Result(step["result"])
+        list(step["actions"]), list(step["completed"])
+
+
+def _check_plan(plan: t.Mapping[str, t.Any] | None) -> None:
+    if plan is not None:
+        bool(plan["ended"])
+        [tuple(actions) for actions in plan["steps"]]
 
 
 def _outcome(name: str, entry: t.Mapping[str, t.Any]) -> Outcome:

@@ -251,7 +251,10 @@ Decision = t.Union[Done, Patch, Wait, Fail]  # noqa: UP007
 
 @dataclass
 class Outcome:
-    """What became of one cluster. Times are UTC of the controller, durations seconds of the cluster's own clock."""
+    """What became of one cluster. Times are UTC of the controller, durations seconds of the cluster's own clock.
+
+    ``steps``: of a plan, what became of the cluster in each step that is behind it or under way.
+    """
 
     name: str
     result: Result = Result.NEVER_STARTED
@@ -271,6 +274,7 @@ class Outcome:
     durations: dict[str, float] = field(default_factory=dict)
     completed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    steps: list[dict[str, t.Any]] = field(default_factory=list)
 
 
 class IbuError(Exception):
