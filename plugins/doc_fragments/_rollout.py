@@ -27,7 +27,8 @@ options:
   actions:
     description:
       - The actions to take every cluster through, in this order; V(Prep), V(Upgrade), V(FinalizeUpgrade), or V(Rollback),
-        V(FinalizeRollback), or V(Abort), whole or a part without gaps.
+        V(FinalizeRollback), or V(Abort), or V(AbortOnFailure), whole or a part without gaps.
+      - V(AbortOnFailure) takes back to Idle what failed in Prep or in the old release, and leaves everybody else alone.
       - A cluster starts at the first action that its state has not yet passed.
     type: list
     elements: str

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ibu_fleet
-short_description: Drive all clusters of a batch through an image-based upgrade at once
+short_description: Drive all clusters of a batch through an image-based upgrade at once, by a list of actions or a plan
 version_added: 0.1.0
 description:
   - Takes every host of the batch through a list of actions, all at once or O(concurrency) at a time, from one task.
+  - Instead of a list of actions it takes the O(plan) of a group upgrade, the same that M(sno.image_upgrade.ibgu_plan) declares
+    on a hub, and runs it where there is no hub.
   - It survives the reboot of every API server, ends at once where a stage has failed, and continues from what each cluster
     says when it is run again.
   - The task itself fails only for options that nothing can be done with. What became of a cluster stands in its outcome; a
@@ -23,7 +25,7 @@ description:
     Restore, PersistentVolumes bound. That is at the end of Upgrade, and again before it is finalized where O(soak) or another
     run lies between.
   - Where a hub connection is configured, the hub's auto-import of the cluster is held back before Upgrade, and let go after the
-    verified Upgrade, after Abort and after FinalizeRollback.
+    verified Upgrade, after an abort and after FinalizeRollback.
 author:
   - The sno.image_upgrade authors (@sno-image-upgrade)
 extends_documentation_fragment:
@@ -42,15 +44,38 @@ attributes:
   idempotent:
     support: full
 options:
+  actions:
+    # Not required here: a plan may be given instead.
+    required: false
+  plan:
+    description:
+      - The steps of a group upgrade, in the API's own spelling or in Ansible's (C(rollout_strategy), C(max_concurrency)).
+        The 26 plans that the API permits are permitted here; exactly one of O(actions) and O(plan) must be given.
+      - The steps run one after the other. Each has C(actions) and C(rolloutStrategy.maxConcurrency), the number of clusters that
+        are driven at a time. A place is filled again as soon as a cluster is done.
+      - C(rolloutStrategy.timeout) is the time of the whole step in minutes. Whoever is under way when it is over has timed out,
+        whoever has not begun is never started.
+      - C(rolloutStrategy.timeoutPerCluster) is the time of one cluster for all actions of the step in minutes, counted from when
+        it begins. It takes the place of the defaults of O(timeouts).
+      - A cluster takes part in a step as the step's first action wants it - Prep everybody, Upgrade the prepared, Rollback and
+        FinalizeUpgrade the upgraded, FinalizeRollback those that were rolled back on request, Abort all but the upgraded,
+        AbortOnFailure those that failed. Its own state says so. Whoever is left out is skipped, and its outcome says why.
+      - A cluster that fails an action skips the rest of its step, and takes part only in later steps that abort. It stays failed
+        when these have brought it back to Idle.
+      - See the notes for what a second run with the same O(outcome_file) does.
+    type: list
+    elements: dict
   concurrency:
     description:
       - How many clusters to drive at a time. A place is filled again as soon as a cluster is done.
-      - V(0) means the whole batch.
+      - V(0) means the whole batch, or what the steps of O(plan) say. Of the two numbers the smaller one counts.
     type: int
     default: 0
   max_failures:
     description:
       - Start no further cluster of this batch once more than this many have failed; those under way go on.
+      - Of a O(plan) the later steps do not begin either, those that abort included, so that the logs of what failed are still
+        there for whoever looks into it.
       - When omitted, all are started.
     type: int
   timeouts:
@@ -84,7 +109,14 @@ options:
     description: Least time between two progress lines, in seconds. Without a change there is one line a minute.
     type: float
     default: 5
+notes:
+  - A O(plan) that was interrupted goes on when it is run again with the same O(outcome_file). Each cluster is taken up in the last
+    step that the file knows it to have begun, and goes on from its own state there. So a cluster that AbortOnFailure has taken
+    back to Idle is not prepared again by the first step; to begin again with it, name another outcome file.
+  - A step that a cluster failed is tried again, for example after a person has aborted it by hand.
+  - The plan may have grown since, as on the hub. What the file tells of any other plan is not used.
 seealso:
+  - module: sno.image_upgrade.ibgu_plan
   - module: sno.image_upgrade.ibu_preflight
   - module: sno.image_upgrade.ibu_gate
   - module: sno.image_upgrade.ibu_report
@@ -111,6 +143,26 @@ EXAMPLES = r"""
     soak: 3600
     timeouts:
       Prep: 7200
+  run_once: true
+  register: fleet
+
+- name: Run the plan of a group upgrade without a hub
+  sno.image_upgrade.ibu_fleet:
+    plan:
+      - actions: [Prep]
+        rolloutStrategy:
+          maxConcurrency: 100
+          timeout: 240
+      - actions: [AbortOnFailure]
+        rolloutStrategy:
+          maxConcurrency: 100
+          timeout: 60
+      - actions: [Upgrade]
+        rolloutStrategy:
+          maxConcurrency: 20
+          timeoutPerCluster: 90
+    max_failures: 5
+    outcome_file: night.json
   run_once: true
   register: fleet
 
@@ -203,6 +255,29 @@ outcomes:
       type: list
       elements: str
       sample: []
+    steps:
+      description: Of a O(plan), what became of the cluster in each step that is behind it.
+      type: list
+      elements: dict
+      contains:
+        actions:
+          description: The actions of the step.
+          type: list
+          elements: str
+          sample: [Prep]
+        result:
+          description: What the step has come to for this cluster, in the words of RV(outcomes.result).
+          type: str
+          sample: done
+        completed:
+          description: Those of its actions that the cluster has behind it.
+          type: list
+          elements: str
+          sample: [Prep]
+        message:
+          description: Why it ended there, or why the cluster was left out.
+          type: str
+          sample: ""
 failed_clusters:
   description: The message for each cluster that failed, by host name.
   returned: success
