@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from fleetsim.faults import HttpError
+
 if TYPE_CHECKING:
     from fleetsim.fleet import SimFleet
 
 
 class Control:
-    """GET /clusters /state /journal /reactions /touched; POST /inject /heal /compact /cut."""
+    """GET /clusters /state /journal /reactions /touched; POST /inject /heal /compact /cut /errors."""
 
     def __init__(self, fleet: SimFleet) -> None:
         self._fleet = fleet
@@ -57,4 +59,14 @@ class Control:
         if (method, path) == ("POST", "cut"):
             fleet.endpoint(body["name"]).cut()
             return {}
+        if (method, path) == ("POST", "errors"):
+            self._set_errors(body["name"], body["code"])
+            return {}
         raise ValueError(f"no such call: {method} /{path}")
+
+    def _set_errors(self, name: str, code: int | None) -> None:
+        """Let an API server, the hub's too, answer everything with this code, or as usual again."""
+        errors = self._fleet.endpoint(name).faults.errors
+        errors.pop("control", None)
+        if code is not None:
+            errors["control"] = HttpError(code)

@@ -79,6 +79,10 @@ class Control:
         """Break every open connection of a cluster."""
         self._call("POST", "cut", {"name": name})
 
+    def errors(self, name: str, code: int | None) -> None:
+        """Let a cluster or the `hub` answer everything with an HTTP status, or as usual again (None)."""
+        self._call("POST", "errors", {"name": name, "code": code})
+
 
 class Fleet:
     """with Fleet({"clusters": {"count": 3}}) as fleet: ...
