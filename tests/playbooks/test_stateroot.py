@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from fleetsim.sysroots import RPM_OSTREE, SET_DEFAULT, ScratchSysroot, why_not
+
 from .runs import ANSIBLE_PLAYBOOK, ROOT, RUN_TIMEOUT
-from .sysroots import RPM_OSTREE, SET_DEFAULT, ScratchSysroot, require_ostree
 
 OLD, NEW, THIRD = "rhcos", "rhcos_4.17.3", "rhcos_4.18.0_rc.1"
 
@@ -29,7 +30,8 @@ AskAll = Callable[..., list[Answer]]
 @pytest.fixture(name="sysroot")
 def fixture_sysroot(tmp_path: Path) -> Iterator[ScratchSysroot]:
     """An empty sysroot; it goes away with the test, however immutable parts of it are."""
-    require_ostree()
+    if reason := why_not():
+        pytest.skip(reason)
     sysroot = ScratchSysroot(tmp_path / "node")
     yield sysroot
     sysroot.remove()
@@ -367,3 +369,18 @@ class TestBesides:
         for answer, (_options, words) in zip(answers, refused, strict=True):
             assert answer["failed"]
             assert words in answer["msg"]
+
+
+def test_over_ssh_errors_stay_out_of_the_output(upgraded: ScratchSysroot, ask: Ask, tmp_path: Path) -> None:
+    """ssh with a terminal would mix both, and what a tool warns of could no longer be told from what it says."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last do case "$last" in -tt) exit 9;; esac; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    noisy = RPM_OSTREE.replace("#!/bin/sh\n", "#!/bin/sh\necho 'note: of little interest' >&2\n")
+    upgraded.add_tool("rpm-ostree", noisy)
+    (tmp_path / "inventory").write_text(
+        f"node ansible_connection=ssh ansible_ssh_executable={ssh} ansible_python_interpreter=/nonexistent\n"
+    )
+    answer = ask(command_prefix=upgraded.boot(0))
+    assert not answer["failed"], answer["msg"]
+    assert answer["booted_stateroot"] == NEW

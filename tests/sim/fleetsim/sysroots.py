@@ -14,10 +14,9 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 # In the namespaces of one command. Everything is undone by their end.
 _NODE = r"""#!/bin/sh
@@ -37,7 +36,7 @@ cp -R "$tools" "$root/run/tools"
 mount --bind "$sysroot" "$root/sysroot"
 mount -o "remount,bind,$mode" "$root/sysroot"
 mount --bind "$sysroot/boot" "$root/boot"
-PATH=/run/tools:/usr/bin:/usr/sbin exec chroot "$root" "$@"
+PATH=/run/tools:/usr/bin:/usr/sbin exec /usr/sbin/chroot "$root" "$@"
 ' node "$ROOT" "$SYSROOT" "$TOOLS" "$MODE" "$@"
 """
 
@@ -77,14 +76,30 @@ esac
 """
 
 
-def require_ostree() -> None:
-    """Skip, with the way out, where these tests cannot run."""
+# Stands before kubectl on a controller: `kubectl ... exec ... -- COMMAND` runs COMMAND here, and chroot leads to
+# the node.
+_KUBECTL = r"""#!/bin/sh
+while [ "$1" != exec ]; do shift; done
+while [ "$1" != -- ]; do shift; done
+shift
+PATH="$STANDINS/pod:$PATH" exec "$@"
+"""
+_CHROOT = """#!/bin/sh
+[ "$1" = /host ] || { echo "there is no $1 in this pod" >&2; exit 1; }
+shift
+exec "$STANDINS/on-node" "$@"
+"""
+
+
+def why_not() -> str | None:
+    """What is missing for all this, with the way out; None where nothing is."""
     if not shutil.which("ostree"):
-        pytest.skip("there is no ostree here: apt-get install ostree")
+        return "there is no ostree here: apt-get install ostree"
     if os.geteuid() != 0:
-        pytest.skip("deployments can be made by root only: run it as root")
+        return "only root can make deployments: run it as root"
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this machine allows no mount namespaces: run it where `unshare --mount` works")
+        return "this machine allows no mount namespaces: run it where `unshare --mount` works"
+    return None
 
 
 @dataclass
@@ -98,16 +113,17 @@ class Deployed:
 
 
 class ScratchSysroot:
-    """One sysroot in a directory of its own."""
+    """One sysroot in a directory of its own, made there unless it exists."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.path = directory / "sysroot"
         self.tools = directory / "tools"
         self.on_node = directory / "on-node"
-        for folder in (self.path, self.tools):
-            folder.mkdir(parents=True)
-        _run("ostree", "admin", "init-fs", str(self.path))
+        if not self.path.exists():
+            for folder in (self.path, self.tools):
+                folder.mkdir(parents=True)
+            _run("ostree", "admin", "init-fs", str(self.path))
 
     def admin(self, *words: str) -> str:
         """`ostree admin` from the outside."""
@@ -162,6 +178,16 @@ class ScratchSysroot:
         self.on_node.chmod(0o755)
         return str(self.on_node)
 
+    def stand_in(self) -> Path:
+        """A folder with a kubectl that leads to the node, for the PATH of a controller."""
+        pod = self.directory / "pod"
+        pod.mkdir(exist_ok=True)
+        for where, script in ((self.directory / "bin" / "kubectl", _KUBECTL), (pod / "chroot", _CHROOT)):
+            where.parent.mkdir(exist_ok=True)
+            where.write_text(script.replace("$STANDINS", str(self.directory)))
+            where.chmod(0o755)
+        return self.directory / "bin"
+
     def listed(self) -> list[Deployed]:
         """The deployments in boot order, read by a parser other than the one under test."""
         found: list[Deployed] = []
@@ -209,3 +235,26 @@ def _run(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr or done.stdout}"
     return done.stdout
+
+
+def main() -> int:
+    """`create DIR` makes a node with a stateroot too many, and a kubectl in DIR/bin; `remove DIR` undoes it."""
+    command, directory = sys.argv[1], Path(sys.argv[2])
+    if command == "remove":
+        if directory.exists():
+            ScratchSysroot(directory).remove()
+        return 0
+    if reason := why_not():
+        print(f"skipped: {reason}")
+        return 0
+    sysroot = ScratchSysroot(directory)
+    sysroot.deploy("rhcos_4.17.3", "4.17.2")
+    sysroot.deploy("rhcos_4.17.3", "4.17.3")
+    sysroot.deploy("rhcos", "4.16.8")
+    sysroot.boot(0)
+    print(sysroot.stand_in())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
