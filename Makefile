@@ -52,7 +52,7 @@ demo: venv-run collections ## take a simulated fleet of 24 clusters through an u
 	@$(PY) tests/tools/demo.py
 
 .PHONY: bench
-bench: venv collections ## measure cost per cluster against kubernetes.core and a bare client
+bench: venv collections ## measure cost per cluster against other clients, and a sliding window against batches
 	$(say)
 	@$(PY) tests/bench/bench.py
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the sno.image_upgrade authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What upgrade.yml costs per cluster, beside a playbook of kubernetes.core tasks and beside a bare client.
+"""What upgrade.yml costs per cluster beside other clients, and what a sliding window saves beside batches.
 
 README.md says what is measured and how to read it. The last line printed is one JSON object.
 """
@@ -26,12 +26,14 @@ sys.path[:0] = [str(HERE), str(ROOT / "tests" / "sim")]
 
 import ideal  # noqa: E402
 import meter  # noqa: E402
+import window  # noqa: E402
 
 from fleetsim.testing import Fleet  # noqa: E402
 
 PLAYBOOK = str(Path(sys.executable).with_name("ansible-playbook"))
 SECONDS_IN_ALL = 590.0
 STAGES = 3
+PARTS = ("window", "small", "large")
 CORES = os.cpu_count() or 1
 
 # Simulated seconds; ten of them are a real one.
@@ -242,20 +244,25 @@ def main() -> int:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--small-only", action="store_true", help="only the comparison with kubernetes.core")
     only.add_argument("--large-only", action="store_true", help="only the large fleet")
+    only.add_argument("--window-only", action="store_true", help="only the sliding window against batches")
     parser.add_argument("--clusters", type=int, metavar="N", help="clusters of the part named by --…-only")
     args = parser.parse_args()
-    if args.clusters is not None and (args.clusters < 1 or not (args.small_only or args.large_only)):
-        parser.error("--clusters needs a positive number, and --small-only or --large-only")
+    chosen = {part for part in PARTS if getattr(args, f"{part}_only")}
+    if args.clusters is not None and (args.clusters < 1 or not chosen):
+        parser.error("--clusters needs a positive number, and one of the --…-only")
+    wanted = chosen or set(PARTS)
     deadline = time.monotonic() + SECONDS_IN_ALL
     result: dict[str, Any] = {}
     try:
         with tempfile.TemporaryDirectory(prefix="ibu-bench-") as work:
             bench = Bench(Path(work), deadline)
-            if not args.large_only:
+            if "window" in wanted:
+                result["window"] = window.window(args.clusters or 1000)
+            if "small" in wanted:
                 result["small"] = small(bench, args.clusters or 50)
-            if not args.small_only:
+            if "large" in wanted:
                 result["large"] = large(bench, args.clusters or 1000)
-    except (BenchError, meter.TookTooLong) as error:
+    except (BenchError, meter.TookTooLong, window.Stuck) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(json.dumps(result))
