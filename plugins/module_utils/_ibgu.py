@@ -29,6 +29,7 @@ LABEL = "lcm.openshift.io/ibgu-{action}-{outcome}"
 # Actions that leave a label when they complete; all others remove every label instead.
 _LABELLED = (Action.PREP, Action.UPGRADE, Action.ROLLBACK)
 _ABORTS = (Action.ABORT, Action.ABORT_ON_FAILURE)
+_FOR_SOME = (Action.ROLLBACK, Action.FINALIZE_UPGRADE, Action.FINALIZE_ROLLBACK)
 
 
 class Place(Word):
@@ -218,10 +219,15 @@ def view(
 
 
 def _without_lost(step: StepView, lost: t.Mapping[str, int]) -> StepView:
-    """The step, in which nobody misses those that failed in an earlier one, and nobody those with nothing to abort."""
+    """The step, in which nobody misses those that failed in an earlier one, nor those that it does not concern.
+
+    A plan that begins with going back, finalizing or aborting is for those whom that concerns; in one that has brought
+    the clusters there itself, somebody who is missing has been lost on the way.
+    """
+    concerns_some = step.is_abort or (step.number == 1 and step.step.actions[0] in _FOR_SOME)
     clusters = dict(step.clusters)
     for name, entry in step.clusters.items():
-        if entry.place is Place.NOT_SELECTED and (name in lost or step.is_abort):
+        if entry.place is Place.NOT_SELECTED and (name in lost or concerns_some):
             why = f"it failed in step {lost[name]}" if name in lost and not step.is_abort else entry.message
             clusters[name] = dataclasses.replace(entry, place=Place.SKIPPED, message=why)
     return dataclasses.replace(step, clusters=clusters)

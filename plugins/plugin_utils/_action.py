@@ -54,6 +54,11 @@ class Host:
         """True where a hub connection is configured for this cluster."""
         return _session.has_connection(self._hub)
 
+    @property
+    def hub_key(self) -> str:
+        """The same for hosts whose hub connection is the same. May hold a credential: for comparing only."""
+        return repr(sorted((name, repr(value)) for name, value in self._hub.items()))
+
     def open(self) -> _session.Session:
         """A session to the cluster. Raises InvalidOption for unusable connection variables."""
         if not _session.has_connection(self._cluster) and (why := self._variables.get("ibu_connection_error")):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
@@ -270,3 +272,32 @@ def test_whoever_failed_is_not_missed_in_later_steps() -> None:
         "it failed in step 1",
     )
     assert group.failed == ["a"] and group.clusters["a"].step == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [
+        (steps(["FinalizeUpgrade"]), Place.SKIPPED),
+        (steps(["Rollback", "FinalizeRollback"]), Place.SKIPPED),
+        (steps(["Abort"]), Place.SKIPPED),
+        (steps(["Upgrade"]), Place.NOT_SELECTED),
+    ],
+    ids=["finalize", "rollback", "abort", "upgrade"],
+)
+def test_whom_a_plan_does_not_concern_is_not_missed(plan: list[dict[str, Any]], place: Place) -> None:
+    done = cgu(plan, 0, [["b"]], {"b": "complete"}, succeeded=True)
+
+    group = view(ibgu(plan), [done], members("a", "b"))
+
+    assert group.steps[0].clusters["a"].place is place
+    assert group.failed == (["a"] if place.is_failure else [])
+
+
+def test_somebody_who_was_lost_between_two_steps_is_missed() -> None:
+    plan = steps(["Upgrade"], ["FinalizeUpgrade"])
+    cgus = [
+        cgu(plan, 0, [["a", "b"]], {"a": "complete", "b": "complete"}, succeeded=True),
+        cgu(plan, 1, [["b"]], {"b": "complete"}, succeeded=True),
+    ]
+
+    assert view(ibgu(plan), cgus, members("a", "b")).failed == ["a"]
