@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from fleetsim import discovery, errors, patches
+from fleetsim import discovery, downloads, errors, patches, pods
 from fleetsim.auth import ANONYMOUS, ANONYMOUS_PATHS, User, user_of_certificate, user_of_header
 from fleetsim.endpoint import Endpoint
 from fleetsim.errors import PageNotFound, StatusError
@@ -117,6 +117,8 @@ def _json(ep: Endpoint, body: Any, code: int = 200, headers: dict[str, str] | No
 def _other_path(ep: Endpoint, request: web.BaseRequest) -> web.Response:
     """Health, version and discovery."""
     path = request.path.rstrip("/")
+    if path.startswith(downloads.PREFIX):
+        return downloads.answer(ep, request)
     user = authenticate(ep, request)
     fault = ep.faults.answer("get", user.name, "", path, "", "")
     if fault:
@@ -155,6 +157,8 @@ async def _on_objects(
     res = ep.registry.find(target.group, target.version, target.plural)
     if res is None or res.table in ep.absent or (target.namespace and not res.namespaced):
         raise errors.no_resource() if not target.group else PageNotFound()
+    if res.table == pods.PODS and target.sub in pods.SUBRESOURCES:
+        return await pods.answer(ep, request, target)
     if target.sub and (target.sub != "status" or not res.status):
         raise errors.not_found(target.group, target.plural, target.name) if not res.custom else PageNotFound()
     if verb in ("get", "list", "watch"):
@@ -273,6 +277,8 @@ async def _write(
         record = ep.verbs.delete(res, target.namespace, target.name, body, dry_run)
     else:
         raise errors.not_allowed(res.group, res.plural)
+    if not dry_run:
+        downloads.created(ep, res, verb, record)
     changed = not dry_run and (before is None or record.generation != before.generation)
     _log(ep, request, user.name, verb, body, code, record.generation, changed and res.table == IBU)
     if verb == "delete" and not ep.store.get(res.table, (target.namespace, target.name)) and not dry_run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from fleetsim import pods
 from fleetsim.populate import condition
 from fleetsim.store import Event, Object, Store
 from fleetsim.verbs import Verbs
@@ -23,6 +24,7 @@ class Kubelet:
 
     def __init__(self, store: Store, registry: Registry, verbs: Verbs) -> None:
         self._store, self._registry, self._verbs = store, registry, verbs
+        pods.place(store)
         store.subscribe(PODS, self._hear)
 
     def _hear(self, event: Event | None) -> None:
