@@ -177,10 +177,11 @@ def parse_rpm_status(text: str) -> tuple[tuple[Deployment, ...], str | None]:
 
 def _from_document(index: int, one: t.Mapping[str, t.Any]) -> Deployment:
     checksum, serial, stateroot, version = one["checksum"], one["serial"], one["osname"], one.get("version")
-    if not (isinstance(checksum, str) and isinstance(stateroot, str) and type(serial) is int):
+    plain = isinstance(checksum, str) and isinstance(stateroot, str) and isinstance(serial, int)
+    if not plain or isinstance(serial, bool):
         raise TypeError(f"deployment {index} has no checksum, serial or osname")
     marks = {word: one.get(word) for word in ("booted", "pinned", "staged")}
-    if type(one["booted"]) is not bool or any(mark not in (None, True, False) for mark in marks.values()):
+    if not isinstance(one["booted"], bool) or any(mark not in (None, True, False) for mark in marks.values()):
         raise TypeError(f"deployment {index} does not say whether it is booted, pinned and staged")
     return Deployment(
         index,

@@ -13,7 +13,7 @@ description:
   - Says which deployments and stateroots a node has, removes a stateroot that the Lifecycle Agent failed to clean up, and makes
     a stateroot the default for the next boot, which is the manual half of a rollback.
   - It runs shell commands through the connection of the host, and needs no Python there. So the host is the B(node), reached with
-    ssh, or with M(kubernetes.core.kubectl#connection) through a privileged pod on the node, and not the cluster's API.
+    ssh, or with P(kubernetes.core.kubectl#connection) through a privileged pod on the node, and not the cluster's API.
     The role P(sno.image_upgrade.recover_stateroot#role) makes such a pod and removes it again.
   - The node is read with C(ostree admin status) and, where it is there and answers, C(rpm-ostree status --json). What they say is
     understood and the same, or nothing is done. After every step it is read again and the rest is planned anew, because the
@@ -126,11 +126,40 @@ RETURN = r"""
 deployments:
   description:
     - The deployments in boot order, after the changes. In check mode, as they would be then.
-    - RV(deployments[].default) marks what the next boot takes; RV(deployments[].rollback) what ostree calls the rollback, which is
-      the next deployment of the booted stateroot.
   returned: success
   type: list
   elements: dict
+  contains:
+    index:
+      description: The place in the boot order.
+      type: int
+    stateroot:
+      description: The stateroot that it belongs to.
+      type: str
+    checksum:
+      description: The commit that is deployed.
+      type: str
+    serial:
+      description: Tells deployments of the same commit apart.
+      type: int
+    version:
+      description: The version of the commit, if it has one.
+      type: str
+    booted:
+      description: Whether the node runs from it.
+      type: bool
+    default:
+      description: Whether the next boot takes it.
+      type: bool
+    pinned:
+      description: Whether somebody has pinned it.
+      type: bool
+    staged:
+      description: Whether it is written only when the node shuts down.
+      type: bool
+    rollback:
+      description: Whether it is what ostree calls the rollback, the next deployment of the booted stateroot.
+      type: bool
   sample:
     - index: 0
       stateroot: rhcos_4.17.3
