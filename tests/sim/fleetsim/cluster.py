@@ -13,7 +13,7 @@ import sys
 import traceback
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fleetsim import effects, ibu, initial
@@ -25,6 +25,7 @@ from fleetsim.klusterlet import Klusterlet
 from fleetsim.kubelet import Kubelet
 from fleetsim.localapi import LocalApi
 from fleetsim.machine import Machine
+from fleetsim.objectstore import BACKUPS, REQUESTS, RESTORES, WATCHED, Bucket
 from fleetsim.populate import OLD_ETCD, YOUNG_ETCD, Populator
 from fleetsim.ports import Object, Stateroot
 from fleetsim.rbac import Rule
@@ -49,6 +50,7 @@ class World:
     strange: ssl.SSLContext | None
     watch_history: int
     random_seed: int
+    buckets: dict[str, Bucket] = field(default_factory=dict)  # those that clusters share
 
 
 class Cluster:
@@ -159,6 +161,8 @@ class Cluster:
         else:
             endpoint.absent.discard(IBU)
             endpoint.use(store)
+        for table in WATCHED:
+            store.subscribe(table, self._hear_velero)
         Kubelet(store, self.world.registry, endpoint.verbs)
         self._new_boot_id()
         # a bearer token belongs to the etcd (and the service-account key) that it was issued with
@@ -245,6 +249,11 @@ class Cluster:
             self._seen = seen
             self._changed()
 
+    def _hear_velero(self, event: Event | None) -> None:
+        if event is not None:
+            kind = f"{event.record.view()['kind'].lower()}s.velero.io"
+            self.machine.velero.changed(kind, event.type == "DELETED")
+
     def _note(self, stage: str, status: ibu.Status) -> None:
         """For the reactions: has a stage just ended, as a client can see?"""
         journal = self.endpoint.journal
@@ -296,5 +305,9 @@ class Cluster:
             "watches": journal.watches,
             "writes": len(journal.entries),
             "spec_writes": journal.spec_writes,
+            "velero": {
+                table.partition(".")[0]: [record.name for record in self.endpoint.store.records(table)]
+                for table in (BACKUPS, RESTORES, REQUESTS)
+            },
             **self.machine.state(),
         }

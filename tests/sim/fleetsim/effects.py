@@ -12,13 +12,13 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fleetsim import ibu
+from fleetsim import ibu, leftovers
 from fleetsim.faults import HttpError
+from fleetsim.objectstore import CLUSTER_ID
 from fleetsim.populate import DEPLOYMENT, claim, condition, deployment, operator_status, volume
 from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE, Object
 from fleetsim.rbac import Rule
 from fleetsim.resources import IBU
-from fleetsim.velero import CLUSTER_ID
 from fleetsim.verbs import remove_api
 
 if TYPE_CHECKING:
@@ -182,6 +182,9 @@ def at_pivot(cluster: Cluster) -> None:
         _operator(cluster, str(params["operator"]), False)
     if params := troubles.get("health_blocked"):
         _health(cluster, params, False)
+    for name in ("location_unavailable", "bucket_lost"):
+        if params := troubles.get(name):
+            leftovers.begin(cluster, name, params)
 
 
 def at_moment(cluster: Cluster, moment: str) -> None:
@@ -201,6 +204,8 @@ def _in_seed(cluster: Cluster) -> bool:
 def _objects(cluster: Cluster, name: str, params: Params) -> None:
     """The troubles that change objects or answers at once."""
     faults = cluster.endpoint.faults
+    if leftovers.begin(cluster, name, params):
+        return
     if name == "health_blocked":
         _health(cluster, params, False)
     elif name == "http_error":
@@ -279,3 +284,5 @@ async def end(cluster: Cluster, name: str, params: Params) -> None:
         _version(cluster, cluster.machine.root.version)
     elif name == "restore_failed_object":
         cluster.verbs().store.remove("restores.velero.io", (OADP_NAMESPACE, params["name"]))
+    else:
+        leftovers.end(cluster, name)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from fleetsim import ibu
 from fleetsim.agent import Agent, Reboot
 from fleetsim.clock import Clock
+from fleetsim.objectstore import Velero
 from fleetsim.ports import Api, Durations, Object, Platform, Stateroot
 from fleetsim.store import clone
 from fleetsim.troubles import Troubles
@@ -35,7 +36,7 @@ class Machine:
         self.platform, self.clock, self.durations, self.troubles, self.rng = platform, clock, durations, troubles, rng
         self.stateroots: dict[str, Stateroot] = {root.osname: root}
         self.booted = root.osname
-        self.bucket: dict[str, Object] = {}  # object storage outlives every pivot
+        self.velero = Velero(self, clock, troubles)  # object storage outlives every pivot
         self.restores: list[Object] = []
         self.phase = "Idle"
         self.boots = 0
@@ -183,6 +184,7 @@ class Machine:
         upgraded = first_boot and not running
         api = await self.platform.start(root)
         self.boots += 1
+        self.velero.start(api)
         live = asyncio.ensure_future(self._live(api, running, upgraded))
         watched = {live}
         if root.watchdog is not None:
@@ -201,6 +203,7 @@ class Machine:
                         raise error
         finally:
             self.agent = None
+            self.velero.stop()
             for task in (live, *watched):
                 task.cancel()
             self._watchdog = None
@@ -265,6 +268,7 @@ class Machine:
             "booted": self.booted,
             "version": self.root.version,
             "stateroots": list(self.stateroots),
+            "bucket": list(self.velero.bucket),
             "boots": self.boots,
             "rollbacks": self.rollbacks,
             "troubles": list(self.troubles),

@@ -228,10 +228,11 @@ def _common(version: str) -> list[tuple[str, Object]]:
         "spec": {"backupLocations": [{"velero": velero}], "configuration": {"restic": {"enable": False}}},
         "status": {"conditions": [condition("Reconciled", reason="Complete")]},
     }
+    owner = {"apiVersion": "oadp.openshift.io/v1alpha1", "kind": "DataProtectionApplication", "name": "dpa", "uid": "d"}
     bsl = {
-        "metadata": {"name": "dpa-1", "namespace": OADP_NAMESPACE},
-        "spec": {"provider": "aws", "objectStorage": {"bucket": "backups"}},
-        "status": {"phase": "Available"},
+        "metadata": {"name": "dpa-1", "namespace": OADP_NAMESPACE, "ownerReferences": [owner]},
+        "spec": {"provider": "aws", "default": True, "objectStorage": {"bucket": "backups", "prefix": "velero"}},
+        "status": {"phase": "Available", "lastValidationTime": "2024-09-01T08:00:00Z"},
     }
     objects += [
         ("dataprotectionapplications.oadp.openshift.io", dpa),

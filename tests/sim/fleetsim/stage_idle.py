@@ -106,8 +106,10 @@ async def _steps(a: Agent, trouble: str) -> list[str]:
     if part not in ("stateroot", "stateroot_job"):
         await a.machine.remove_unbooted()
     await a.annotate(ibu.VALIDATION_WARNING, None)
-    if part not in ("requests", "backups"):
-        await velero.delete_backups(a)
+    if part not in ("requests", "backups") and (error := await velero.delete_backups(a)):
+        errors.append(error)
+    if part != "pv":
+        await velero.restore_policies(a)
     return errors
 
 

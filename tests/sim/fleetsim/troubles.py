@@ -298,6 +298,43 @@ TROUBLES: dict[str, Trouble] = {
         {"times": 1, "part": "stateroot"},
     ),
     "finalize_failed": _T("The next `times` cleanups of a finalize fail at `part`.", {"times": 1, "part": "backups"}),
+    # OADP
+    "backups_left": _T(
+        "From the start the cluster has these Backups of its own, in the bucket too (`stored`), each with a Restore.",
+        {"names": ["acm-klusterlet", "small-app"], "phase": "Completed", "stored": True, "restores": True},
+    ),
+    "foreign_backups": _T(
+        "Another cluster's Backups lie in the same bucket, so they are shown here.", {"names": ["acm-klusterlet-b"]}
+    ),
+    "bucket_shared": _T("All clusters with this trouble use one bucket, by `name`.", {"name": "common"}),
+    "restores_left": _T(
+        "Restores with Velero's finalizer; `leaving`: somebody has deleted them.",
+        {"names": ["late"], "backup": "small-app", "leaving": True},
+    ),
+    "requests_left": _T(
+        "DeleteBackupRequests of the agent, `seconds` old. One that is not Processed is never ended until healed.",
+        {"names": ["small-app"], "phase": "InProgress", "errors": [], "seconds": 3600},
+    ),
+    "delete_hangs": _T(
+        "Velero never ends the next `times` DeleteBackupRequests, until healed.", {"times": 1, "phase": "InProgress"}
+    ),
+    "delete_fails": _T(
+        "Velero ends the next `times` DeleteBackupRequests with `errors`; their Backups stay in phase Deleting.",
+        {"times": 1, "errors": ["error downloading backup contents: AccessDenied: Access Denied"]},
+    ),
+    "velero_down": _T("Velero does nothing until healed."),
+    "location_unavailable": _T(
+        "The backup location is Unavailable for `seconds` or until healed.",
+        {
+            "seconds": None,
+            "message": 'BackupStorageLocation "dpa-1" is unavailable: Head "http://s3.example.com/backups": dial tcp '
+            "192.0.2.20:9000: connect: connection refused",
+        },
+    ),
+    "bucket_lost": _T("The bucket is gone with everything in it, for good."),
+    "pv_policy_left": _T(
+        "A PersistentVolume is still switched to Retain, of phase `phase`.", {"name": "pv-app", "phase": "Bound"}
+    ),
     "rollback_failed": _T(
         "Rollback fails in the new stateroot.",
         {"message": "failed to set default deployment: exit status 1"},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the sno.image_upgrade authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Backups and Restores that the agent makes through Velero, and Velero's part in it."""
+"""The Backups and Restores that the agent makes through Velero, and how it deletes them again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import yaml
 
 from fleetsim.agent import StageFailed
+from fleetsim.objectstore import BACKUPS, CLUSTER_ID, REQUESTS, RESTORES
 from fleetsim.ports import OADP_NAMESPACE, Object
 
 if TYPE_CHECKING:
     from fleetsim.agent import Agent
 
-BACKUPS, RESTORES = "backups.velero.io", "restores.velero.io"
-REQUESTS = "deletebackuprequests.velero.io"
-CLUSTER_ID = "config.openshift.io/clusterID"
+VOLUMES = "persistentvolumes"
+UPDATED_POLICY = "lca.openshift.io/updated-reclaim-policy"
+_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+_DELETE_SECONDS = 300.0
 
 
 async def _documents(a: Agent, kind: str) -> list[Object]:
@@ -52,6 +54,7 @@ async def back_up(a: Agent) -> None:
     if not backups:
         return
     cluster = await _cluster_id(a)
+    await _retain_volumes(a)
     for backup in backups:
         meta = backup["metadata"]
         meta.setdefault("namespace", OADP_NAMESPACE)
@@ -65,16 +68,37 @@ async def back_up(a: Agent) -> None:
     for backup in backups:
         meta = backup["metadata"]
         await a.api.set_status(BACKUPS, meta["name"], {"phase": "Completed"}, meta["namespace"])
-        a.machine.bucket[meta["name"]] = backup
+        a.machine.velero.bucket.put(backup)
+
+
+async def _retain_volumes(a: Agent) -> None:
+    """The contents of the volumes shall outlive their objects."""
+    for volume in await a.api.list(VOLUMES):
+        notes = volume["metadata"].get("annotations") or {}
+        if notes.get(_PROVISIONED_BY) == "topolvm.io" and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
+            await _reclaim(a, volume, "Retain", "true")
+
+
+async def restore_policies(a: Agent) -> None:
+    """Take back what was done to the volumes before the backup."""
+    for volume in await a.api.list(VOLUMES):
+        if UPDATED_POLICY in (volume["metadata"].get("annotations") or {}):
+            await _reclaim(a, volume, "Delete", None)
+
+
+async def _reclaim(a: Agent, volume: Object, policy: str, mark: str | None) -> None:
+    patch = {
+        "metadata": {"annotations": {UPDATED_POLICY: mark}},
+        "spec": {"persistentVolumeReclaimPolicy": policy},
+    }
+    await a.api.merge(VOLUMES, volume["metadata"]["name"], patch)
 
 
 async def restore(a: Agent) -> list[str]:
     """OADP syncs the Backups from the bucket; then the Restores run. Returns the names of those that failed."""
     trouble = a.troubles.get("restore_failed")
-    for backup in a.machine.bucket.values():
-        await a.api.create(BACKUPS, backup)
-        meta = backup["metadata"]
-        await a.api.set_status(BACKUPS, meta["name"], {"phase": "Completed"}, meta["namespace"])
+    a.machine.velero.sync_soon()
+    await a.machine.velero.look(a.api)
     await a.say("Restore of Application Data is in progress")
     for one in a.machine.restores:
         one["metadata"].setdefault("namespace", OADP_NAMESPACE)
@@ -107,26 +131,40 @@ async def leave_failed(a: Agent, kind: str, names: list[str]) -> None:
         await a.api.set_status(table, name, status, OADP_NAMESPACE)
 
 
-async def delete_backups(a: Agent) -> None:
-    """A DeleteBackupRequest per Backup of this cluster; Velero takes the Backup and its Restores away."""
+async def delete_backups(a: Agent) -> str:
+    """A DeleteBackupRequest per Backup of this cluster, followed to its end. Returns what went wrong."""
     cluster = await _cluster_id(a)
-    for backup in await a.api.list(BACKUPS):
-        meta = backup["metadata"]
-        if (meta.get("labels") or {}).get(CLUSTER_ID) != cluster:
-            continue
-        place = {"name": meta["name"], "namespace": meta["namespace"]}
+    for request in await _own(a, REQUESTS, cluster):
+        await a.api.delete(REQUESTS, request["metadata"]["name"], request["metadata"]["namespace"])
+    backups = await _own(a, BACKUPS, cluster)
+    for backup in backups:
+        place = {"name": backup["metadata"]["name"], "namespace": backup["metadata"]["namespace"]}
         request = {
             "apiVersion": "velero.io/v1",
             "kind": "DeleteBackupRequest",
             "metadata": {**place, "labels": {CLUSTER_ID: cluster}},
-            "spec": {"backupName": meta["name"]},
+            "spec": {"backupName": place["name"]},
         }
         await a.api.create(REQUESTS, request)
+    failed = "failed to cleanup backups: failed to delete backups: "
+    end = a.clock.seconds() + _DELETE_SECONDS
+    while requests := await _own(a, REQUESTS, cluster):
+        for request in requests:
+            errors = (request.get("status") or {}).get("errors")
+            if errors:
+                name = request["metadata"]["name"]
+                return f"{failed}deleteBackupRequest {name} failed with errors: [{' '.join(errors)}]"
+        if a.clock.seconds() >= end:
+            return f"{failed}context deadline exceeded"
+        await a.machine.velero.look(a.api)
         await a.pause(1)
-        for one in await a.api.list(RESTORES, meta["namespace"]):
-            if one["spec"].get("backupName") == meta["name"]:
-                await a.api.delete(RESTORES, one["metadata"]["name"], meta["namespace"])
-        await a.api.delete(BACKUPS, meta["name"], meta["namespace"])
-        await a.api.delete(REQUESTS, meta["name"], meta["namespace"])
-    a.machine.bucket.clear()
+    for backup in await _own(a, BACKUPS, cluster):
+        name = backup["metadata"]["name"]
+        return f"failed to cleanup backups: all DeleteBackupRequests are processed, but backup {name} is not deleted"
     a.machine.restores = []
+    return ""
+
+
+async def _own(a: Agent, table: str, cluster: str) -> list[Object]:
+    found = await a.api.list(table)
+    return [one for one in found if (one["metadata"].get("labels") or {}).get(CLUSTER_ID) == cluster]
