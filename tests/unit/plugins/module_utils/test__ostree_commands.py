@@ -85,6 +85,7 @@ class TestStatus:
             f"  rhcos {A[:-1]}.0\n",
             f"+ rhcos {A}.0\n",
             f"rhcos {A}.0\n",
+            f"  rhcos {A}.0 or so\n",
             f"  rhcos of mine {A}.0\n",
             f"* rhcos {A}.0\n  rhcos_4.17.3 {B}\n",
             f"    Version: 1\n  rhcos {A}.0\n",
