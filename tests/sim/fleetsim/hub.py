@@ -25,6 +25,7 @@ from fleetsim.store import Event, Object, Store
 from fleetsim.talm import Talm
 
 _FIRST_RV = 700_000
+_LONG_HISTORY = 20  # events of objects that grow with the fleet
 
 
 def managed_cluster(cluster: Cluster) -> Object:
@@ -62,6 +63,7 @@ def make_hub(
 ) -> Endpoint:
     rng = random.Random(f"{random_seed}/hub")
     store = Store(_FIRST_RV, max(history, 1000))
+    store.limits = dict.fromkeys((IBGUS, CGUS), _LONG_HISTORY)
     populator = Populator(registry, clock.now())
     for index, cluster in enumerate(clusters):
         record = populator.record(MANAGED, managed_cluster(cluster), rng, _FIRST_RV - 100_000 + index)
@@ -108,7 +110,8 @@ class Manager:
     def _hear(self, table: str, event: Event | None) -> None:
         if event is None:
             return
-        obj = event.record.parse()
+        # A ManifestWork is looked at once; the long documents are also what the manager will read next.
+        obj = event.record.parse() if table == WORKS else event.record.view()
         self._talm.hear(table, event.type, obj)
         if table == WORKS and (klusterlet := self._klusterlets.get(event.record.namespace)):
             klusterlet.agent.hear(event.type, obj)

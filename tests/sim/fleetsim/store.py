@@ -85,6 +85,7 @@ class Store:
         self._oldest: dict[str, int] = {}  # per table: the version that a watch may start from at the earliest
         self._floor = first_rv
         self._limit = history
+        self.limits: dict[str, int] = {}  # of tables that keep less, or more
         self._listeners: dict[str, set[Listener]] = {}
 
     def get(self, table: str, name: Name) -> Record | None:
@@ -155,7 +156,7 @@ class Store:
     def _publish(self, table: str, event: Event) -> None:
         past = self._history.setdefault(table, deque())
         past.append(event)
-        if len(past) > self._limit:
+        if len(past) > self.limits.get(table, self._limit):
             self._oldest[table] = past.popleft().rv
         for listener in tuple(self._listeners.get(table, ())):
             listener(event)

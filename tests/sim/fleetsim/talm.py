@@ -46,7 +46,8 @@ NO_CLUSTERS = (
     "remediation"
 )
 _SELECT_EVERY, _TEMPLATES_EVERY, _ERROR_EVERY = 300.0, 60.0, 60.0
-_PACE = 1e-4  # real seconds per cluster of a step between two writes of its status
+# Between two writes of a step's status, per cluster: simulated seconds, and real ones.
+_PACE, _REAL_PACE = 0.01, 3e-4
 _BREATH = 50  # commands between two looks at the rest of the world
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -64,6 +65,7 @@ class _Step:
     news: dict[str, Object] = field(default_factory=dict)  # cluster: its ManifestWork as it has come in
     look: asyncio.TimerHandle | None = None
     marked: bool = False
+    written: float = 0.0  # in the event loop's time
     finished: bool = False
 
     @property
@@ -278,8 +280,11 @@ class Talm:
         step.look = self._add_later(step.rollout.next_look(now) - now.seconds, ("step", *key))
         if not step.marked:
             step.marked = True
-            pause = _PACE * sum(map(len, step.rollout.batches))
-            asyncio.get_running_loop().call_later(pause, self._add, ("write", *key))
+            self._clock.call_later(_PACE * step.rollout.size, self._add_paced, step)
+
+    def _add_paced(self, step: _Step) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_at(max(loop.time(), step.written + _REAL_PACE * step.rollout.size), self._add, ("write", *step.key))
 
     async def _execute(self, step: _Step, commands: list[Command]) -> None:
         for number, (verb, cluster, index) in enumerate(commands):
@@ -324,7 +329,7 @@ class Talm:
     async def _write(self, key: Key) -> None:
         step = self._steps.get(key)
         if step is not None:
-            step.marked = False
+            step.marked, step.written = False, asyncio.get_running_loop().time()
             await self._api.set_status(CGUS, key[1], step.rollout.status(step.safe_names), key[0])
 
     # -- its end -----------------------------------------------------------------------------------------------------

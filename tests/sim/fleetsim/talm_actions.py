@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from fleetsim import ibu
 from fleetsim.ports import LCA_NAMESPACE, Object
@@ -55,6 +56,7 @@ class Action:
         }
 
 
+@cache
 def label(action: str, outcome: str) -> str:
     return LABEL.format(action=action.lower(), outcome=outcome)
 
@@ -78,7 +80,7 @@ ACTIONS = {
     )
 }
 # Completed, these take every label of ours away instead of adding one.
-LAST_ACTIONS = ("Abort", "AbortOnFailure", "FinalizeUpgrade", "FinalizeRollback")
+LAST_ACTIONS = frozenset(("Abort", "AbortOnFailure", "FinalizeUpgrade", "FinalizeRollback"))
 
 
 # -- which clusters -------------------------------------------------------------------------------------------------

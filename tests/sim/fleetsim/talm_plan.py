@@ -185,7 +185,7 @@ def _labels(clusters: Iterable[Object], managed: Iterable[Object]) -> dict[str, 
 
 def _label_patch(entry: Object, labels: dict[str, str]) -> dict[str, str | None]:
     completed = [one["action"] for one in entry.get("completedActions") or ()]
-    if any(action in LAST_ACTIONS for action in completed):
+    if not LAST_ACTIONS.isdisjoint(completed):
         return dict.fromkeys(key for key in labels if OUR_LABELS.match(key))
     wanted = [label(action, "completed") for action in completed]
     wanted += [label(one["action"], "failed") for one in entry.get("failedActions") or ()]

@@ -40,7 +40,7 @@ class Rollout:
 
     def __init__(self, clusters: Sequence[str], templates: Sequence[str], strategy: Object, now: Moment) -> None:
         names = sorted(clusters)
-        size = len(names)
+        self.size = size = len(names)
         concurrency = strategy["maxConcurrency"]
         self.concurrency = min(concurrency, size) if concurrency > 0 else size
         self.batches = [names[at : at + self.concurrency] for at in range(0, size, self.concurrency)] if size else []

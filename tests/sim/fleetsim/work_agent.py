@@ -14,8 +14,8 @@ import random
 import re
 import sys
 import traceback
-from collections.abc import Hashable
-from typing import Any, Protocol
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple, Protocol
 
 from fleetsim.clock import Clock, rfc3339
 from fleetsim.ports import Api, Object
@@ -52,6 +52,15 @@ class Spoke(Protocol):
     def find(self, group: str, resource: str, name: str, namespace: str) -> Object | None: ...
 
 
+class _Found(NamedTuple):
+    """What there is of one manifest. `asked`: somebody wants to know of it; no `values`: nothing can be told."""
+
+    error: str
+    there: bool
+    asked: bool
+    values: tuple[tuple[str, str], ...] | None
+
+
 class _Work:
     """A ManifestWork, as far as the agent has come with it."""
 
@@ -62,6 +71,7 @@ class _Work:
         self.rules: list[Object] = obj["spec"].get("manifestConfigs") or []
         self.errors: list[str] = []
         self.etcd: Hashable = None
+        self.told: tuple[_Found, ...] = ()  # what the last report said
         self.status: Object = obj.get("status") or {}
 
 
@@ -133,11 +143,16 @@ class WorkAgent:
             work.errors[-1] = self._spoke.apply(work.manifests[-1])
 
     async def _report(self, name: str, work: _Work) -> None:
+        """Nothing new costs nothing."""
+        found = tuple(self._find(work, index) for index in range(len(work.manifests)))
+        if found == work.told:
+            return
+        work.told = found
         stamp = rfc3339(self._clock.now())
-        old = (work.status.get("resourceStatus") or {}).get("manifests") or []
-        found = [
-            self._manifest(index, work, old[index] if index < len(old) else {}, stamp)
-            for index in range(len(work.manifests))
+        old = (work.status.get("resourceStatus") or {}).get("manifests") or [{}] * len(found)
+        told = [
+            _told(manifest, index, found[index], old[index].get("conditions") or [], stamp)
+            for index, manifest in enumerate(work.manifests)
         ]
         conditions = work.status.get("conditions") or []
         if any(work.errors):
@@ -145,54 +160,58 @@ class WorkAgent:
         else:
             applied = ("True", "AppliedManifestWorkComplete", "Apply manifest work complete")
         conditions = with_condition(conditions, "Applied", *applied, stamp)
-        if all(_available(one) for one in found):
+        if all(one.there for one in found):
             available = ("True", "ResourcesAvailable", "All resources are available")
         else:
             available = ("False", "ResourcesNotAvailable", "Some resources are not available")
         conditions = with_condition(conditions, "Available", *available, stamp)
-        for one in conditions:
-            one["observedGeneration"] = work.generation
-        status = {"conditions": conditions, "resourceStatus": {"manifests": found}}
-        if status != work.status:
-            work.status = status
-            await self._hub.set_status(WORKS, name, status, self._cluster)
+        conditions = [{**one, "observedGeneration": work.generation} for one in conditions]
+        work.status = {"conditions": conditions, "resourceStatus": {"manifests": told}}
+        await self._hub.set_status(WORKS, name, work.status, self._cluster)
 
-    def _manifest(self, index: int, work: _Work, old: Object, stamp: str) -> Object:
-        manifest, error = work.manifests[index], work.errors[index]
-        meta = _resource_meta(manifest, index)
+    def _find(self, work: _Work, index: int) -> _Found:
+        meta = _resource_meta(work.manifests[index], index)
         identity = {key: meta[key] for key in ("group", "resource", "name", "namespace")}
-        live = self._spoke.find(meta["group"], meta["resource"], meta["name"], meta["namespace"])
-        conditions = old.get("conditions") or []
-        if error:
-            applied = ("False", "AppliedManifestFailed", f"Failed to apply manifest: {error}")
-        else:
-            applied = ("True", "AppliedManifestComplete", "Apply manifest complete")
-        conditions = with_condition(conditions, "Applied", *applied, stamp)
-        if live is not None:
-            available = ("True", "ResourceAvailable", "Resource is available")
-        else:
-            available = ("False", "ResourceNotAvailable", "Resource is not available")
-        conditions = with_condition(conditions, "Available", *available, stamp)
-        found: Object = {"resourceMeta": meta}
+        live = self._spoke.find(**identity)
         paths = [path for rule in work.rules if rule["resourceIdentifier"] == identity for path in _paths(rule)]
-        if paths and live is not None:
-            found["statusFeedback"] = {"values": list(_values(paths, live))}
-            synced = ("True", "StatusFeedbackSynced", "")
-        else:
-            synced = ("False", "NoStatusFeedbackSynced", "") if not paths else ("False", "StatusFeedbackSyncFailed", "")
-        conditions = with_condition(conditions, "StatusFeedbackSynced", *synced, stamp)
-        return {"conditions": conditions, **found}
+        values = tuple(_values(paths, live)) if paths and live is not None else None
+        return _Found(work.errors[index], live is not None, bool(paths), values)
 
 
-def _available(manifest: Object) -> bool:
-    return any(c["type"] == "Available" and c["status"] == "True" for c in manifest["conditions"])
+def _told(manifest: Object, ordinal: int, found: _Found, conditions: list[Object], stamp: str) -> Object:
+    """The status of one manifest."""
+    if found.error:
+        applied = ("False", "AppliedManifestFailed", f"Failed to apply manifest: {found.error}")
+    else:
+        applied = ("True", "AppliedManifestComplete", "Apply manifest complete")
+    conditions = with_condition(conditions, "Applied", *applied, stamp)
+    if found.there:
+        available = ("True", "ResourceAvailable", "Resource is available")
+    else:
+        available = ("False", "ResourceNotAvailable", "Resource is not available")
+    conditions = with_condition(conditions, "Available", *available, stamp)
+    if found.values is not None:
+        synced = ("True", "StatusFeedbackSynced", "")
+    else:
+        synced = ("False", "StatusFeedbackSyncFailed" if found.asked else "NoStatusFeedbackSynced", "")
+    told: Object = {
+        "conditions": with_condition(conditions, "StatusFeedbackSynced", *synced, stamp),
+        "resourceMeta": _resource_meta(manifest, ordinal),
+    }
+    if found.values is not None:
+        told["statusFeedback"] = {
+            "values": [
+                {"name": name, "fieldValue": {"type": "String", "string": value}} for name, value in found.values
+            ]
+        }
+    return told
 
 
 def _paths(rule: Object) -> list[Object]:
     return [path for one in rule["feedbackRules"] for path in one.get("jsonPaths") or ()]
 
 
-def _values(paths: list[Object], live: Object) -> Any:
+def _values(paths: list[Object], live: Object) -> Iterator[tuple[str, str]]:
     """A path that leads nowhere brings no value, and that is no error."""
     for one in paths:
         found = _PATH.match(one["path"])
@@ -200,7 +219,7 @@ def _values(paths: list[Object], live: Object) -> Any:
             continue
         for condition in (live.get("status") or {}).get("conditions") or ():
             if condition["type"] == found[1] and found[2] in condition:
-                yield {"name": one["name"], "fieldValue": {"type": "String", "string": str(condition[found[2]])}}
+                yield one["name"], str(condition[found[2]])
 
 
 def _resource_meta(manifest: Object, ordinal: int) -> Object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hubs import EVERYONE, IBU_SPEC, NAMESPACE, Hub, messages, step
 
-from fleetsim.resources import CGUS, IBU, MANAGED, WORK_SETS, WORKS
+from fleetsim.resources import CGUS, IBGUS, IBU, MANAGED, WORK_SETS, WORKS
 from fleetsim.store import Object
 from fleetsim.talm_plan import DISABLE_IMPORT, cgu_name
 
@@ -412,3 +412,14 @@ async def test_it_goes_the_same_way_every_time() -> None:
             return told
 
     assert await story() == await story()
+
+
+async def test_the_status_is_not_written_for_each_cluster() -> None:
+    async with Hub(200, durations={"spread": 0.2}) as hub:
+        writes = dict.fromkeys((WORKS, CGUS, IBGUS), 0)
+        for table in writes:
+            hub.endpoint.store.subscribe(table, lambda _, table=table: writes.update({table: writes[table] + 1}))
+        hub.start(step("Prep", concurrency=0))
+        await hub.done()
+        assert writes[WORKS] >= 800
+        assert 3 < writes[CGUS] < 100 and 3 < writes[IBGUS] < 100
