@@ -56,6 +56,11 @@ bench: venv collections ## measure cost per cluster against other clients, and a
 	$(say)
 	@$(PY) tests/bench/bench.py
 
+.PHONY: bench-hub
+bench-hub: venv collections ## measure thousands of clusters in one group upgrade
+	$(say)
+	@$(PY) tests/bench/hub.py
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test

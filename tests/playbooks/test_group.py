@@ -28,7 +28,7 @@ ALL = [{"matchLabels": {"vendor": "OpenShift"}}]
 VERSION = "4.17.3"
 
 
-def plan(*steps: list[str], minutes: float = 30, concurrency: int = 10) -> list[dict[str, Any]]:
+def plan(*steps: list[str], minutes: float = 120, concurrency: int = 10) -> list[dict[str, Any]]:
     strategy = {"maxConcurrency": concurrency, "timeoutPerCluster": minutes}
     return [{"actions": actions, "rolloutStrategy": strategy} for actions in steps]
 
@@ -117,7 +117,7 @@ def test_a_fleet_goes_through_its_plan_and_a_second_run_changes_nothing(group: P
     assert set(stages(ground).values()) == {("Idle", VERSION)}
     # The clusters are driven by the hub alone.
     assert ground.touched() == []
-    assert "step 1 ([Prep]): timeout 60 minutes = 2 batches of 30 minutes (4 clusters, 2 at a time)" in run.words
+    assert "step 1 ([Prep]): timeout 240 minutes = 2 batches of 120 minutes (4 clusters, 2 at a time)" in run.words
     assert "step 1 [Prep] batch 2 of 2" in run.words
 
     before = ground.writes()
