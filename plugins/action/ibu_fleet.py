@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import resource
 import threading
 import typing as t
 
@@ -37,12 +36,13 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Observed,
     Outcome,
 )
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host, StopOnSignal
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import (
+    FleetAction,
+    Host,
+    StopOnSignal,
+    allow_open_files,
+)
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
-
-# A connection for requests and one for the watch, and what the interpreter itself holds open.
-_FILES_PER_CLUSTER = 2
-_FILES_BESIDE = 200
 
 
 class ActionModule(FleetAction):
@@ -83,7 +83,7 @@ class ActionModule(FleetAction):
         hosts = self.hosts(task_vars)
         most = count_of("concurrency", options["concurrency"]) or 0
         widest = max(step.max_concurrency for step in steps) if options["plan"] is not None else len(hosts)
-        _allow_open_files(min(most or len(hosts), widest, len(hosts)))
+        allow_open_files(min(most or len(hosts), widest, len(hosts)))
         goals = {host.name: [_goals(host, step, options) for step in steps] for host in hosts}
         stop = threading.Event()
         clock = Clock()
@@ -204,20 +204,6 @@ def _open_record(path: str, hosts: t.Iterable[Host], clock: Clock, check: bool) 
     record.begin(run_id(), (host.name for host in hosts), clock.now().isoformat(timespec="seconds"))
     record.save_first()
     return record
-
-
-def _allow_open_files(width: int) -> None:
-    """Raise this process's limit of open files as far as the batch needs. Raises InvalidOption where it may not."""
-    needed = width * _FILES_PER_CLUSTER + _FILES_BESIDE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise InvalidOption(
-                "concurrency",
-                width,
-                f"it needs {needed} open files, {hard} are allowed; lower it, or raise `ulimit -n`",
-            )
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _result(outcomes: t.Mapping[str, Outcome], outcome_file: str) -> dict[str, t.Any]:

@@ -22,7 +22,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Ou
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, View
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 
     class RecordLike(t.Protocol):
         """What a fleet needs of an outcome file; ``_record.Record`` is the real one."""
@@ -33,8 +33,16 @@ if t.TYPE_CHECKING:
 
         def save(self) -> None: ...
 
+    class DriveLike(t.Protocol):
+        """What a fleet needs of a drive; ``_drive.Drive`` takes a cluster through an upgrade."""
+
+        view: View
+        outcome: Outcome
+
+        def run(self) -> Outcome: ...
+
     # Makes the drive of one cluster; called once, in the thread that then runs it.
-    Maker = t.Callable[[t.Callable[[], None], t.Callable[[], None]], Drive]
+    Maker = t.Callable[[t.Callable[[], None], t.Callable[[], None]], DriveLike]
 
 _STACK_BYTES = 512 * 1024
 _TICK_SECONDS = 0.25
@@ -79,7 +87,7 @@ class Fleet:
         self._is_wanted = is_wanted
         self._changed = threading.Condition()
         self._workers = min(concurrency or len(members), len(members))
-        self._running: dict[str, Drive] = {}
+        self._running: dict[str, DriveLike] = {}
         self._ended: dict[str, Outcome] = {}
         self._commits_wanted = 0
         self._commits_done = 0

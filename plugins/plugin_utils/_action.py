@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import abc
+import resource
 import signal
 import threading
 import typing as t
@@ -28,6 +29,10 @@ PREFIX = "ibu_"
 HUB_PREFIX = "ibu_hub_"
 
 _display = Display()
+
+# A connection for requests and one for the watch, and what the interpreter itself holds open.
+_FILES_PER_CLUSTER = 2
+_FILES_BESIDE = 200
 
 
 class Host:
@@ -153,3 +158,17 @@ class StopOnSignal:
     def _handle(self, number: int, _frame: object) -> None:
         self.number = number
         self._stop.set()
+
+
+def allow_open_files(width: int) -> None:
+    """Raise this process's limit of open files as far as the batch needs. Raises InvalidOption where it may not."""
+    needed = width * _FILES_PER_CLUSTER + _FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise InvalidOption(
+                "concurrency",
+                width,
+                f"it needs {needed} open files, {hard} are allowed; lower it, or raise `ulimit -n`",
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
