@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _oadp_report
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
+from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import BACKUP, RESTORE, Documents, Item, Mine
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_decide import (
     Act,
@@ -288,3 +289,39 @@ class OadpDrive:
         self.view.note, self.view.label = note, label
         self.view.changed = self._clock.monotonic()
         self._notify()
+
+
+# --- the options of the module, and what it returns ---------------------------------------------------------------
+
+POLICY_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "location_timeout": {"type": "float", "default": 600},
+    "request_timeout": {"type": "float", "default": 300},
+    "remove_stuck": {"type": "bool", "default": False},
+    "orphan_data": {"type": "bool", "default": False},
+    "reclaim_policies": {"type": "bool", "default": True},
+    "contact_timeout": {"type": "float", "default": 60},
+}
+
+
+def policy_of(options: t.Mapping[str, t.Any]) -> Policy:
+    """What the options want and permit. Raises InvalidOption."""
+    return Policy(
+        location_timeout=seconds_of("location_timeout", options["location_timeout"]),
+        request_timeout=seconds_of("request_timeout", options["request_timeout"], 1),
+        remove_stuck=options["remove_stuck"],
+        orphan_data=options["orphan_data"],
+        reclaim_policies=options["reclaim_policies"],
+    )
+
+
+def result_of(outcome: Outcome, report: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What is returned for one cluster."""
+    return {
+        "changed": outcome.changed,
+        "result": str(outcome.result),
+        "message": outcome.message,
+        "next_step": outcome.next_step,
+        "notes": list(outcome.notes),
+        "seconds": outcome.seconds,
+        **report,
+    }
