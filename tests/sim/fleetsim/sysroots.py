@@ -245,7 +245,7 @@ def main() -> int:
             ScratchSysroot(directory).remove()
         return 0
     if reason := why_not():
-        print(f"skipped: {reason}")
+        print(f"SKIPPED: {reason}")
         return 0
     sysroot = ScratchSysroot(directory)
     sysroot.deploy("rhcos_4.17.3", "4.17.2")
