@@ -5,7 +5,7 @@
 # Private to this collection: it may change in any release.
 # Do not import it from elsewhere.
 
-"""Collecting logs: what is collected, with which images, and whether it is needed. Values in, values out; no I/O, no clock."""
+"""Collecting logs: what, with which images, and whether it is needed. Values in, values out; no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ OADP_NAMESPACE = "openshift-adp"
 AGENT_DEPLOYMENT = f"/apis/apps/v1/namespaces/{AGENT_NAMESPACE}/deployments/lifecycle-agent-controller-manager"
 OADP_CSVS = f"/apis/operators.coreos.com/v1alpha1/namespaces/{OADP_NAMESPACE}/clusterserviceversions"
 
-# What Idle would delete: the failed stateroot with its logs, and the history. A rollback that somebody has asked for had a
-# cause too, and nobody knows what an unknown state means.
+# What Idle would delete: the failed stateroot with its logs, and the history. A rollback that somebody has asked for
+# had a cause too, and nobody knows what an unknown state means.
 _EVIDENCE = frozenset(
     {
         State.PREP_FAILED,
@@ -282,7 +282,7 @@ def kubeconfig_for(
     if document is not None:
         cluster, user = _context_of(document, options.get("context"))
     cluster = _with_absolute(cluster, ("certificate-authority",), base)
-    user = _with_absolute(user, ("client-certificate", "client-key"), base)
+    user = _with_absolute(user, ("client-certificate", "client-key", "tokenFile"), base)
     for option, key in (("host", "server"), ("proxy", "proxy-url")):
         if options.get(option):
             cluster[key] = str(options[option])

@@ -18,6 +18,7 @@ import re
 import typing as t
 
 MASK = "<masked>"
+_PART, _LINES = 65536, 128
 
 # Names whose value is a secret. Names of names are none: secretName, pullSecretRef, secretKeyRef, tokenExpiration.
 _SECRET_NAME = re.compile(
@@ -34,19 +35,22 @@ _NOISE = ("managedFields",)
 _COPIES = ("kubectl.kubernetes.io/last-applied-configuration",)
 _DROPPED_KINDS = frozenset({"Secret", "SecretList"})
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Keys in PEM form, also those that a log has written into one line.
-    (
-        re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-        rf"\1{MASK}\2",
-    ),
-    (re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1\2{MASK}"),
+# A key in PEM form; it has many lines.
+_PEM = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_PEM_WORD = "PRIVATE KEY-----"
+
+# What may be masked in one line: a word that has to be there in lower case, since looking for it costs next to nothing;
+# the pattern; and what takes its place.
+_Patterns = tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...]
+_PATTERNS: _Patterns = (
+    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1\2{MASK}"),
     # Tokens of the API server.
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), MASK),
-    (re.compile(r"\bsha256~[A-Za-z0-9_-]{16,}"), MASK),
+    (("eyj",), re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), MASK),
+    (("sha256~",), re.compile(r"\bsha256~[A-Za-z0-9_-]{16,}"), MASK),
     # Access keys of object stores, and what signs an address for whoever has it.
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), MASK),
+    (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), MASK),
     (
+        ("x-amz-", "x-goog-", "sig=", "signature=", "accesskeyid="),
         re.compile(
             r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token)|Signature|sig|AWSAccessKeyId|"
             r"X-Goog-(?:Signature|Credential))=[^&\s\"'<>]+"
@@ -54,16 +58,24 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1={MASK}",
     ),
     # Users and passwords in addresses.
-    (re.compile(r"(://)[^/\s:@\"']+:[^/\s@\"']+@"), rf"\1{MASK}@"),
+    (("@",), re.compile(r"(://)[^/\s:@\"']+:[^/\s@\"']+@"), rf"\1{MASK}@"),
     # Registry credentials as a pull secret has them.
-    (re.compile(r"(\\?\"auth\\?\"\s*:\s*\\?\")[^\"\\]+"), rf"\1{MASK}"),
+    (("auth",), re.compile(r"(\\?\"auth\\?\"\s*:\s*\\?\")[^\"\\]+"), rf"\1{MASK}"),
     # NAME=VALUE and NAME: VALUE with a telling name, in quotes or not. The value ends where the quotes or the word do.
     (
+        (
+            "password",
+            "passwd",
+            "passphrase",
+            "secret",
+            "token",
+            "dockerconfigjson",
+            *(f"{word}{dash}key" for word in ("api", "access", "private") for dash in ("", "-", "_")),
+            *(f"key{dash}data" for dash in ("", "-", "_")),
+        ),
         re.compile(
-            r"""(?ix) ( (?<![A-Za-z0-9]) (?:[A-Za-z0-9_.-]*[_.-])?
-                (?: password | passwd | passphrase | secret | token | api[_-]?key | access[_-]?key | private[_-]?key
-                  | client[_-]?key[_-]?data | \.?dockerconfigjson | client[_-]?secret )
-                (?:[_-]?(?:id|data))? \\?["']? \s* [=:] \s* )
+            r"""(?ix) ( (?: password | passwd | passphrase | secret | token | (?:api|access|private)[_-]?key
+                  | key[_-]?data | dockerconfigjson ) (?:[_-]?(?:id|data))? \\?["']? [ \t]* [=:] [ \t]* )
                 (?: (\\?["']) (?!<masked>) [^"'\\\n]+ | (?!<masked>) [^\s"'\\,;&{}\[\]()<>]+ )"""
         ),
         rf"\1\2{MASK}",
@@ -79,9 +91,44 @@ def is_secret_name(name: object) -> bool:
 
 def masked_text(text: str) -> str:
     """A text without what looks like a secret."""
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    if _PEM_WORD in text:
+        text = _PEM.sub(rf"\1{MASK}\2", text)
+    # In a long text most lines have nothing to do with secrets: narrow it down twice, first what, then where.
+    return "".join(_masked_part(part) for part in _parts(text, _PART))
+
+
+def _masked_part(text: str) -> str:
+    candidates = _candidates(text, _PATTERNS)
+    if not candidates:
+        return text
+    return "".join(_masked_lines(lines, candidates) for lines in _parts(text, _LINES))
+
+
+def _masked_lines(text: str, candidates: _Patterns) -> str:
+    for _words, pattern, mask in _candidates(text, candidates):
+        text = pattern.sub(mask, text)
     return text
+
+
+def _candidates(text: str, patterns: _Patterns) -> _Patterns:
+    """The patterns that can match at all."""
+    low = text.lower()
+    found = []
+    for entry in patterns:
+        for word in entry[0]:
+            if word in low:
+                found.append(entry)
+                break
+    return tuple(found)
+
+
+def _parts(text: str, size: int) -> t.Iterator[str]:
+    """The text in pieces of whole lines, of about this size."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", min(start + size, len(text)) - 1) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def masked(value: t.Any) -> t.Any:

@@ -106,6 +106,20 @@ class Session:
             yield from document.get("items") or ()
             token = (document.get("metadata") or {}).get("continue") or None
 
+    def text(self, path: str, most: int, **query: str | int) -> tuple[bytes, int]:
+        """The end of a plain text such as a log, no more than ``most`` bytes of it, and how many bytes are missing."""
+        response = self._request("GET", path, query, stream=True)
+        kept, length = bytearray(), 0
+        try:
+            with _transport_errors(self.url):
+                for chunk in response.stream(65536):
+                    kept += chunk
+                    length += len(chunk)
+                    del kept[: max(0, len(kept) - most)]
+        finally:
+            response.close()
+        return bytes(kept), length - len(kept)
+
     def create(self, path: str, document: t.Mapping[str, t.Any], **query: str | int) -> Reply:
         """Post a document to a collection."""
         return self._reply("POST", path, query, document, "application/json")
