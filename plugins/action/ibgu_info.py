@@ -9,7 +9,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _group_report
-from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, view
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
+    Failures,
+    GroupView,
+    failures_in,
+    view,
+)
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._group import GroupHub
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_action import (
     AUTH_OPTIONS,
@@ -54,7 +59,7 @@ class ActionModule(HubAction):
         }
 
 
-def _causes(hub: GroupHub, group: GroupView, task_vars: t.Mapping[str, t.Any]) -> dict[str, str]:
+def _causes(hub: GroupHub, group: GroupView, task_vars: t.Mapping[str, t.Any]) -> Failures:
     step = group.current
     reported = hub.failures(step.cgu) if step is not None and step.begun else {}
-    return {**reported, **Causes(Inventory(task_vars).find).of(group, reported)}
+    return failures_in(step, reported, Causes(Inventory(task_vars).find).of(group, reported))

@@ -145,6 +145,7 @@ def change_to(
     if present is None or group is None:
         check_selection(steps[0], 1, members)
         check_failed_clusters(steps[0], 1, members)
+        check_versions(steps[0], declared, members)
         return Change(steps, len(steps), declared.annotations, notes)
     _check_frozen(declared, present)
     check_append(held, steps)
@@ -271,6 +272,19 @@ def check_failed_clusters(step: Step, number: int, members: t.Iterable[Member]) 
             f"step {number} ({text_of((step.actions,))}) would select clusters that have failed: {shown}{more}; their "
             "first action must be Abort, AbortOnFailure or Rollback. Recover them and correct their labels "
             "(sno.image_upgrade.hub_labels), or leave them out of the selectors"
+        )
+
+
+def check_versions(step: Step, declared: Declared, members: t.Iterable[Member]) -> None:
+    """Raise IbuError where the step would prepare clusters for the release that they run: their Prep would fail."""
+    version = (declared.ibu_spec.get("seedImageRef") or {}).get("version")
+    there = [member.name for member in members if member.version is not None and member.version == version]
+    if step.actions[0] == Action.PREP and there:
+        shown = ", ".join(there[:_NAMES_SHOWN])
+        more = f" and {len(there) - _NAMES_SHOWN} more" if len(there) > _NAMES_SHOWN else ""
+        raise IbuError(
+            f"{shown}{more} run {version} already, as the hub has it; TALM would ask them for Prep again, and it would "
+            "fail. Leave them out of the selectors, or name them in ibgu_exclude"
         )
 
 

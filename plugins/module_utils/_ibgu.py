@@ -25,6 +25,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Ac
 
 _Document = t.Mapping[str, t.Any]
 
+# By cluster and action, why it has failed.
+Failures = t.Mapping[str, t.Mapping[str, str]]
+
 LABEL = "lcm.openshift.io/ibgu-{action}-{outcome}"
 # Actions that leave a label when they complete; all others remove every label instead.
 _LABELLED = (Action.PREP, Action.UPGRADE, Action.ROLLBACK)
@@ -63,6 +66,7 @@ class Member:
     name: str
     labels: t.Mapping[str, str] = field(default_factory=dict)
     available: bool = True
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -184,12 +188,12 @@ def view(
     ibgu: _Document,
     cgus: t.Iterable[_Document],
     members: t.Iterable[Member],
-    failing: t.Mapping[str, str] | None = None,
+    failing: Failures | None = None,
 ) -> GroupView:
     """Everything that is known about a group upgrade.
 
-    ``members`` are the clusters that the selectors select; ``failing`` holds, by cluster, the cause of failures that
-    the clusters themselves report and TALM will not notice before its time is over.
+    ``members`` are the clusters that the selectors select; ``failing`` holds the failures that the clusters report
+    themselves and TALM will not notice before its time is over.
     """
     meta, status = ibgu["metadata"], ibgu.get("status") or {}
     by_name = {cgu["metadata"]["name"]: cgu for cgu in cgus}
@@ -244,7 +248,7 @@ def _step_view(
     cgu: _Document | None,
     expected: t.Mapping[str, Member],
     entries: t.Mapping[str, _Document],
-    failing: t.Mapping[str, str],
+    failing: Failures,
 ) -> StepView:
     name = cgu_name(ibgu, step, index)
     if cgu is None:
@@ -296,7 +300,12 @@ class _Rollout:
     ended: bool
     selected: bool
     entries: t.Mapping[str, _Document]
-    failing: t.Mapping[str, str]
+    failing: Failures
+
+    def cause(self, name: str) -> str | None:
+        """Why the cluster has failed one of the step's actions, as it says itself."""
+        known = self.failing.get(name) or {}
+        return next((known[action] for action in self.step.actions if action in known), None)
 
     def place(self, name: str, labels: t.Mapping[str, str]) -> InStep:
         batch = self.batch_of.get(name)
@@ -307,7 +316,7 @@ class _Rollout:
             failed = self._failed(name)
             return InStep(
                 Place.FAILED,
-                self.failing.get(name) or str(failed.get("message") or "the step's time was over"),
+                self.cause(name) or str(failed.get("message") or "the step's time was over"),
                 failed.get("action"),
                 batch,
             )
@@ -329,8 +338,8 @@ class _Rollout:
 
     def _running(self, name: str, batch: int) -> InStep:
         action = ((self.entries.get(name) or {}).get("currentAction") or {}).get("action")
-        if name in self.failing:
-            return InStep(Place.FAILING, self.failing[name], action, batch)
+        if (cause := self.cause(name)) is not None:
+            return InStep(Place.FAILING, cause, action, batch)
         return InStep(Place.IN_PROGRESS if batch <= self.batch else Place.WAITING, action=action, batch=batch)
 
 
@@ -390,6 +399,12 @@ def _by_others(cluster: ClusterView) -> set[str]:
     if mine - {str(action) for action in _LABELLED}:
         return set()
     return {label(action, outcome) for action in _LABELLED if action not in mine for outcome in ("completed", "failed")}
+
+
+def failures_in(step: StepView | None, reported: t.Mapping[str, str], known: Failures) -> Failures:
+    """What the hub was told about the clusters of a step, and what the clusters say themselves, which counts more."""
+    told = {name: dict.fromkeys(step.step.actions, cause) for name, cause in reported.items()} if step else {}
+    return {name: {**told.get(name, {}), **known.get(name, {})} for name in {**told, **known}}
 
 
 def feedback_failure(work: _Document) -> str | None:

@@ -18,7 +18,15 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _group_report
-from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Member, Place, StepView, view
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
+    Failures,
+    GroupView,
+    Member,
+    Place,
+    StepView,
+    failures_in,
+    view,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock as minutes_and_seconds
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, Unanswered
 
@@ -84,7 +92,7 @@ class Follow:
         self._line_at = float("-inf")
         self._line = ""
         self._told: set[tuple[str, int]] = set()
-        self._failing: dict[str, str] = {}
+        self._failing: Failures = {}
         self._feedback_forbidden = False
         self._last: GroupView | None = None
         self._first_now: datetime.datetime | None = None
@@ -131,7 +139,7 @@ class Follow:
         self._last = group
         return group
 
-    def _look(self, group: GroupView) -> dict[str, str]:
+    def _look(self, group: GroupView) -> Failures:
         """What the clusters themselves report, of those in progress and those that failed for a reason yet unknown."""
         found: dict[str, str] = {}
         step = group.current
@@ -141,7 +149,7 @@ class Follow:
             except Unanswered as error:
                 self._feedback_forbidden = error.kind == "rights"
                 self._show(f"NOTE  the ManifestWorks cannot be read, so failures show later: {error}")
-        return {**found, **self._causes.of(group, found)}
+        return failures_in(step, found, self._causes.of(group, found))
 
     def _tell(self, group: GroupView, now: datetime.datetime | None) -> None:
         for step in group.steps:

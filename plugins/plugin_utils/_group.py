@@ -72,7 +72,9 @@ class GroupHub:
         if not chosen:
             return []
         found = fetch(self._session, chosen)
-        return [Member(cluster.name, cluster.labels, cluster.availability == "True") for cluster in found]
+        return [
+            Member(cluster.name, cluster.labels, cluster.availability == "True", cluster.version) for cluster in found
+        ]
 
     def others(self) -> t.Iterator[dict[str, t.Any]]:
         """All group upgrades of the hub, or of this namespace where the account may not read the others."""

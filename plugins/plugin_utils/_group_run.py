@@ -95,6 +95,8 @@ class GroupRun:
         self._inventory = inventory
         self._show = show
         self._clock = clock or Clock()
+        # One for all steps: after an abort a cluster no longer says why it failed.
+        self._causes = Causes(inventory.find)
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -222,7 +224,7 @@ class GroupRun:
         follow = Follow(
             self._hub,
             members,
-            Causes(self._inventory.find),
+            self._causes,
             limits=limits,
             clock=self._clock,
             stop=stop,

@@ -17,7 +17,7 @@ import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _verify
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Place
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Place, StepView
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import next_step
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, IbuError, Observed, State
 
@@ -44,10 +44,10 @@ _FAILED_IN = {
 _ABORTABLE = (State.PREP_FAILED, State.UPGRADE_FAILED_PRE_PIVOT, State.ROLLED_BACK)
 
 
-def failure_of(observed: Observed, actions: t.Iterable[str]) -> str:
-    """Why one of these actions has failed on the cluster, in its own words; empty where it has not."""
-    failed = _FAILED_IN.get(observed.state, ())
-    return (observed.message or str(observed.state)) if set(actions) & {str(action) for action in failed} else ""
+def failure_of(observed: Observed, actions: t.Iterable[str]) -> dict[str, str]:
+    """Which of these actions has failed on the cluster, and why in its own words; empty where none has."""
+    failed = {str(action) for action in _FAILED_IN.get(observed.state, ())}
+    return {action: observed.message or str(observed.state) for action in actions if action in failed}
 
 
 class Causes:
@@ -55,19 +55,19 @@ class Causes:
 
     def __init__(self, find: t.Callable[[str], Host | None]) -> None:
         self._find = find
-        self._known: dict[str, str] = {}
+        self._known: dict[str, dict[str, str]] = {}
         self._states: dict[str, State] = {}
         self._asked: dict[str, int] = {}
         self._round = 0
 
-    def of(self, group: GroupView, reported: t.Collection[str]) -> dict[str, str]:
-        """By cluster, why it failed; of those that are in trouble now or may be."""
+    def of(self, group: GroupView, reported: t.Collection[str]) -> dict[str, dict[str, str]]:
+        """By cluster and action, why it failed; of those that are in trouble now or were."""
         self._round += 1
         suspects = {**self._in_progress(group, reported), **self._unexplained(group)}
         for name, observed in each(self._find, suspects, lambda cluster: cluster.read()).items():
             self._asked[name] = self._round
             if isinstance(observed, Observed) and (cause := failure_of(observed, suspects[name])):
-                self._known[name] = cause
+                self._known.setdefault(name, {}).update(cause)
                 self._states[name] = observed.state
         return {name: cause for name, cause in self._known.items() if _is_lost(group, name)}
 
@@ -79,11 +79,14 @@ class Causes:
             return "collect its logs now; once the step has ended, sno.image_upgrade.group_abort takes it back to Idle"
         return f"once the step has ended: {next_step(self._states[name])}".replace("{cluster}", name)
 
+    def _explains(self, name: str, step: StepView) -> bool:
+        return bool(set(self._known.get(name, ())) & set(step.step.actions))
+
     def _in_progress(self, group: GroupView, reported: t.Collection[str]) -> dict[str, tuple[str, ...]]:
         step = group.current
         if step is None:
             return {}
-        open_ones = [name for name in step.names(Place.IN_PROGRESS, Place.FAILING) if name not in self._known]
+        open_ones = [name for name in step.names(Place.IN_PROGRESS, Place.FAILING) if not self._explains(name, step)]
         # Whom the hub reports first, then whoever was not asked for longest.
         open_ones.sort(key=lambda name: (name not in reported, self._asked.get(name, 0)))
         entries = {name: step.clusters[name] for name in open_ones[:_PER_LOOK]}
@@ -94,7 +97,7 @@ class Causes:
             name: step.step.actions
             for step in group.steps
             for name in step.names(Place.FAILED)
-            if name not in self._known and name not in self._asked
+            if not self._explains(name, step) and name not in self._asked
         }
 
 

@@ -134,6 +134,15 @@ def test_minutes_that_nobody_gave(actions: list[str], minutes: int) -> None:
     assert change.steps[0].timeout == minutes
 
 
+def test_clusters_that_run_the_release_already_are_not_prepared_again() -> None:
+    everyone = [Member("a", version="4.16.8"), Member("b", version=SEED["version"]), Member("c")]
+
+    with pytest.raises(IbuError, match=r"b run 4\.17\.3 already, .* name them in ibgu_exclude"):
+        change_to(declared(steps(["Prep"])), None, None, everyone)
+
+    assert change_to(declared(steps(["Abort"])), None, None, everyone).appended
+
+
 MANY = members(*(f"site-{number:04}" for number in range(240)))
 
 

@@ -115,7 +115,7 @@ def test_a_failure_that_the_cluster_reports_itself() -> None:
     running = cgu(PREP, 0, [["a", "b"]])
     told = [entry("a", current="Prep"), entry("b", current="Prep")]
 
-    group = view(ibgu(PREP, told), [running], members("a", "b"), {"a": "precache failed"})
+    group = view(ibgu(PREP, told), [running], members("a", "b"), {"a": {"Prep": "precache failed"}})
 
     assert group.failed == ["a"]
     assert (group.clusters["a"].place, group.clusters["a"].message) == (Place.FAILING, "precache failed")
@@ -126,7 +126,7 @@ def test_the_real_cause_stands_in_for_the_generic_text() -> None:
     done = cgu(PREP, 0, [["a"]], {"a": "timedout"}, succeeded=False)
     told = [entry("a", failed={"Prep": "Action did not successfully complete"})]
 
-    group = view(ibgu(PREP, told), [done], members("a"), {"a": "precache failed"})
+    group = view(ibgu(PREP, told), [done], members("a"), {"a": {"Prep": "precache failed"}})
 
     assert group.clusters["a"].message == "precache failed"
     assert group.steps[0].timed_out
@@ -301,3 +301,13 @@ def test_somebody_who_was_lost_between_two_steps_is_missed() -> None:
     ]
 
     assert view(ibgu(plan), cgus, members("a", "b")).failed == ["a"]
+
+
+def test_a_cause_belongs_to_the_action_that_failed() -> None:
+    plan = steps(["Prep"], ["AbortOnFailure"])
+    cgus = [cgu(plan, 0, [["a"]], {"a": "timedout"}, succeeded=False), cgu(plan, 1, [["a"]])]
+
+    group = view(ibgu(plan), cgus, members("a"), {"a": {"Prep": "precache failed"}})
+
+    assert group.steps[0].clusters["a"].message == "precache failed"
+    assert group.steps[1].clusters["a"].place is Place.IN_PROGRESS

@@ -72,9 +72,9 @@ class FakeCauses:
     def __init__(self, known: Mapping[str, str]) -> None:
         self._known = known
 
-    def of(self, group: GroupView, _reported: Mapping[str, str]) -> dict[str, str]:
+    def of(self, group: GroupView, _reported: Mapping[str, str]) -> dict[str, dict[str, str]]:
         lost = [name for name, cluster in group.clusters.items() if cluster.place is not Place.COMPLETED]
-        return {name: cause for name, cause in self._known.items() if name in lost}
+        return {name: {"Prep": cause} for name, cause in self._known.items() if name in lost}
 
     def advice(self, name: str) -> str:
         return f"mend {name}"
