@@ -20,7 +20,7 @@ for folder in (TESTS / "kubeapi", TESTS / "sim", TESTS):
 from contract import servers  # noqa: E402
 from kubeapi import Api  # noqa: E402
 
-pytest.register_assert_rewrite("contract.helpers", "contract.groups")
+pytest.register_assert_rewrite("contract.helpers", "contract.groups", "contract.managed")
 
 
 @pytest.fixture(scope="session", params=["sim", pytest.param("kube", marks=pytest.mark.kubeapi)])
