@@ -15,7 +15,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _oadp_rep
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
-from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import BACKUP, RESTORE, Documents, Item, Mine
+from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import Documents, Item, Mine
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_decide import (
     Act,
     Memory,
@@ -215,9 +215,11 @@ class OadpDrive:
         self._steps.append(f"{step.verb} {step.kind} {step.key[1]}: {step.why}")
         if step.verb is Verb.RECLAIM:
             self._volumes.append(step.key[1])
-        if step.verb is Verb.DELETE and step.kind in (BACKUP, RESTORE):
+        if step.verb in (Verb.DELETE, Verb.RELEASE):
             item = [item for item in self._mine.items if (item.kind, item.key) == (step.kind, step.key)]
-            self._data_left += _oadp_report.data_rows(self._mine, item)
+            rows = _oadp_report.data_rows(self._mine, item)
+            # An object that was deleted and did not go was noted then.
+            self._data_left += [row for row in rows if row not in self._data_left]
 
     def _wait(self, decision: Wait, waited: float) -> None:
         bad = self._memory.location_bad_since is not None
