@@ -380,3 +380,25 @@ def test_a_step_is_not_appended_to_one_that_runs(group: Prepare) -> None:
     assert refused.code == 2, refused.output
     assert "step 2 ([Upgrade]) cannot be appended while step 1 ([Prep]) is still running" in refused.words
     assert writes(ground) == before
+
+
+def test_the_same_plan_without_a_hub(prepare: Prepare) -> None:
+    aborting = plan(PREP, ["AbortOnFailure"], UPGRADE, minutes=60)
+    ground = prepare(scenario(3, troubles=failing(2)), **{**VARIABLES, "ibgu_plan": aborting})
+
+    run = ground.play("group_upgrade", group_upgrade_engine="direct")
+
+    assert run.code == 2 and failed_hosts(run) == ["site-0002"], run.output
+    assert stages(ground) == {
+        "site-0001": ("Upgrade", VERSION),
+        "site-0002": ("Idle", "4.16.8"),
+        "site-0003": ("Upgrade", VERSION),
+    }
+    assert "the seed image is not for this cluster" in run.words
+
+
+def test_an_engine_that_there_is_not(shared: Playground) -> None:
+    run = shared.play("group_upgrade", group_upgrade_engine="tlam")
+
+    assert run.code == 2, run.output
+    assert "group_upgrade_engine: 'tlam' is not valid; use talm (through the hub) or direct" in run.words
