@@ -24,7 +24,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import (
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_decide import Step, Verb
 from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import observe
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, State
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Refused, State
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -82,6 +82,10 @@ class OadpCluster:
                 self._session.merge_patch(path, {**step.body, "metadata": metadata})
         except NotThere:
             pass
+        except Refused as refusal:
+            # Another object has the name by now; the next look tells whose it is.
+            if "metadata.uid" not in str(refusal):
+                raise
         return None
 
     def close(self) -> None:

@@ -133,7 +133,7 @@ class Session:
 
         With ``uid`` only that object is meant: another one that has its name by now is a conflict.
         """
-        options = {"preconditions": {"uid": uid}} if uid else None
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}} if uid else None
         return self._reply("DELETE", path, query, options, "application/json" if options else None)
 
     def watch(

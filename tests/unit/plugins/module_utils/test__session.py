@@ -334,7 +334,7 @@ class Server:
                 for chunk in [*chunks, b""]:
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
 
-            do_GET = do_POST = do_PATCH = handle_any  # noqa: N815
+            do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
             def log_message(self, *_args: object) -> None:
                 pass
@@ -373,6 +373,16 @@ def test_a_patch_is_a_merge_patch(server: Server) -> None:
     method, path, headers, body = server.requests[0]
     assert (method, path, headers["Content-Type"]) == ("PATCH", "/x?dryRun=All", "application/merge-patch+json")
     assert json.loads(body) == {"spec": {"stage": None}}
+
+
+def test_a_deletion_can_mean_one_object_alone(server: Server) -> None:
+    server.open().delete("/x", "u-1")
+    server.open().delete("/x")
+
+    method, path, headers, body = server.requests[0]
+    assert (method, path, headers["Content-Type"]) == ("DELETE", "/x", "application/json")
+    assert json.loads(body)["preconditions"] == {"uid": "u-1"}
+    assert not server.requests[1][3]
 
 
 def test_a_list_is_fetched_page_by_page(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
