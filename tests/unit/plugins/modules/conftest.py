@@ -27,7 +27,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 class FakeApi:
-    """A session with the API of one cluster. ``refusal`` is what a patch meets, ``sent`` what it brought."""
+    """A session with the API of one cluster. ``refusals`` are what a patch meets, ``sent`` what it brought."""
 
     url = "https://api.site-0001.example.com:6443"
 
@@ -36,7 +36,7 @@ class FakeApi:
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.sent: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.events: list[dict[str, Any]] = []
-        self.refusal: Exception | None = None
+        self.refusals: list[Exception] = []
         self.options: dict[str, Any] = {}
 
     def show(self, stage: str, allowed: list[str], *conditions: tuple[str, str, str, str], version: str = "") -> None:
@@ -56,8 +56,8 @@ class FakeApi:
 
     def merge_patch(self, path: str, document: dict[str, Any], **query: Any) -> Reply:
         self.sent.append((document, query))
-        if self.refusal:
-            raise self.refusal
+        for refusal in self.refusals:
+            raise refusal
         changed = copy.deepcopy(self.objects[path])
         changed["spec"].update(document["spec"])
         changed["metadata"]["generation"] += 1

@@ -105,7 +105,7 @@ def test_a_refusal_names_cluster_state_and_the_way_out(api: Any, stage: Any) -> 
 
 def test_the_apis_own_refusal_is_passed_on(api: Any, stage: Any) -> None:
     api.show("Prep", ["Idle", "Upgrade"], PREPARED)
-    api.refusal = Refused("the stage transition is not permitted", 422)
+    api.refusals = [Refused("the stage transition is not permitted", 422)]
 
     found = stage("Upgrade")
 
