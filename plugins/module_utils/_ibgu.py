@@ -126,7 +126,7 @@ class ClusterView:
 
 @dataclass(frozen=True)
 class GroupView:
-    """One ImageBasedGroupUpgrade. ``settled``: TALM has seen its latest spec and every step has ended."""
+    """One ImageBasedGroupUpgrade. ``strangers``: clusters that it lists, and that the selectors do not select now."""
 
     name: str
     namespace: str
@@ -135,10 +135,11 @@ class GroupView:
     message: str
     steps: tuple[StepView, ...]
     clusters: t.Mapping[str, ClusterView]
+    strangers: tuple[str, ...] = ()
 
     @property
     def settled(self) -> bool:
-        """True where there is nothing left for TALM to do."""
+        """True where TALM has seen the latest spec and every step has ended."""
         return self.is_observed and all(step.ended for step in self.steps)
 
     @property
@@ -200,7 +201,8 @@ def view(
     entries = {entry["name"]: entry for entry in status.get("clusters") or ()}
     expected = {member.name: member for member in members}
     # Somebody TALM has acted on is shown, even if the selectors no longer select it.
-    expected.update({name: Member(name) for name in entries if name not in expected})
+    strangers = tuple(name for name in entries if name not in expected)
+    expected.update({name: Member(name) for name in strangers})
     steps: list[StepView] = []
     lost: dict[str, int] = {}
     for index, spec in enumerate((ibgu.get("spec") or {}).get("plan") or ()):
@@ -219,6 +221,7 @@ def view(
         message=str(progressing.get("message", "")),
         steps=tuple(steps),
         clusters={name: _cluster_view(name, steps, entries.get(name)) for name in sorted(expected)},
+        strangers=strangers,
     )
 
 

@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.plugin_utils._group import Documents, GroupHub
     from ansible_collections.sno.image_upgrade.plugins.plugin_utils._spokes import Causes
 
+_NAMES_SHOWN = 6
 _QUIET_LINE_SECONDS = 60.0
 # TALM looks at its clock every five minutes, and has its own work to do between two steps.
 _TALM_SLACK = datetime.timedelta(minutes=15)
@@ -200,7 +201,14 @@ class Follow:
         since = _last_ended(group, step) or self._first_now or now
         if now - since <= _TALM_SLACK:
             return ""
-        return f"TALM has not begun the step: {step.problem or 'is its pod running on the hub?'}"
+        return f"TALM has not begun the step: {step.problem or _why_idle(group)}"
+
+
+def _why_idle(group: GroupView) -> str:
+    if group.strangers:
+        gone = ", ".join(group.strangers[:_NAMES_SHOWN])
+        return f"it stops for good when a ManagedCluster that it lists is deleted; no longer selected: {gone}"
+    return "is its pod running on the hub?"
 
 
 def _last_ended(group: GroupView, step: StepView) -> datetime.datetime | None:

@@ -217,6 +217,14 @@ def test_a_talm_that_does_not_begin() -> None:
     assert "TALM has not begun the step: is its pod running" in end.stopped
 
 
+def test_a_talm_that_a_deleted_cluster_has_stopped() -> None:
+    plan = steps(["Prep"], ["Upgrade"])
+    told = [entry(name, ["Prep"]) for name in [*NAMES, "gone"]]
+    end, _lines, _hub = follow([(ibgu(plan, told), [cgu(plan, 0, [NAMES], DONE, succeeded=True)])])
+
+    assert end.stopped.endswith("when a ManagedCluster that it lists is deleted; no longer selected: gone")
+
+
 def test_a_talm_that_says_why_it_does_not_begin() -> None:
     stuck = cgu(PLAN, 0, conditions=[{"type": "Validated", "status": "False", "message": "Missing manifest templates"}])
     del stuck["status"]["status"]["startedAt"]
