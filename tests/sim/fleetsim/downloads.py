@@ -77,7 +77,7 @@ def _content(kind: str, obj: Object) -> bytes:
     if kind.endswith("Results"):
         return gzip.compress(json.dumps(results(obj)).encode())
     if kind == "BackupContents":
-        return _contents(obj)
+        return contents(obj)
     raise PageNotFound
 
 
@@ -107,7 +107,7 @@ def results(obj: Object) -> dict[str, Any]:
     return {"errors": errors, "warnings": {"namespaces": {"app": [there]}}}
 
 
-def _contents(obj: Object) -> bytes:
+def contents(obj: Object) -> bytes:
     data = json.dumps({"kind": "Secret", "metadata": {"name": "app"}, "data": {"password": pods.MARKER}}).encode()
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:

@@ -166,7 +166,11 @@ async def _exec(ep: Endpoint, request: web.BaseRequest) -> web.StreamResponse:
 
 
 def _velero(store: Store, command: list[str]) -> tuple[str, str]:
-    """`./velero VERB KIND NAME` or `./velero KIND logs NAME`: what it prints, or what it complains of."""
+    """`./velero VERB KIND NAME`, `./velero KIND logs NAME`, or a script that downloads: its output and errors."""
+    if command[:2] == ["sh", "-c"]:
+        name = command[2].split(f"-n {OADP_NAMESPACE} ")[1].split()[0]
+        record = store.get(BACKUPS, (OADP_NAMESPACE, name))
+        return (base64.encodebytes(downloads.contents(record.view())).decode(), "") if record else ("", "not found\n")
     words = [word for word in command if not word.startswith("-") and word != OADP_NAMESPACE]
     if len(words) != 4 or words[0] != "./velero":
         return "", f"error: unknown command {' '.join(command)}\n"
