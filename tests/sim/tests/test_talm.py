@@ -349,6 +349,7 @@ async def test_labels_come_back_with_the_next_change_only() -> None:
         hub.start(step("Prep"))
         await hub.done()
         hub.merge(MANAGED, ONE, {"metadata": {"labels": {"lcm.openshift.io/ibgu-prep-completed": None}}})
+        hub.merge(IBGUS, "up", {"metadata": {"annotations": {"a": "b"}}}, NAMESPACE)
         await hub.pass_minutes(300)
         assert hub.labels(ONE) == set()
         hub.append(step("Upgrade"))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hubs import IBU_SPEC, NAMESPACE, Hub, step
+from hubs import IBU_SPEC, NAMESPACE, Hub, messages, step
 
 from fleetsim.resources import IBGUS, IBU, MANAGED, WORK_SETS
 
@@ -33,6 +33,24 @@ async def test_what_the_hub_does_not_have_is_left_out_in_silence() -> None:
         assert template is not None
         work = template["spec"]["manifestWorkTemplate"]["workload"]["manifests"]
         assert [one["kind"] for one in work] == ["ClusterRole", "ImageBasedUpgrade"]
+
+
+async def test_what_could_not_be_brought_is_told_and_tried_again() -> None:
+    refs = [{"name": "oadp-cm", "namespace": "elsewhere"}]
+    async with Hub(1, goal={"oadp_content": refs}) as hub:
+        cluster = hub.clusters[ONE]
+        namespace = cluster.endpoint.store.remove("namespaces", ("", "elsewhere"))
+        cluster.endpoint.store.remove("configmaps", ("elsewhere", "oadp-cm"))
+        hub.start(step("Prep"), spec={**IBU_SPEC, "oadpContent": refs})
+        await hub.until(lambda: hub.works(ONE) and hub.works(ONE)[0].get("status"))
+        status = hub.works(ONE)[0]["status"]
+        refused = ("False", "AppliedManifestFailed", 'Failed to apply manifest: namespaces "elsewhere" not found')
+        assert messages(status["resourceStatus"]["manifests"][0])["Applied"] == refused
+        assert messages(status)["Applied"][:2] == ("False", "AppliedManifestWorkFailed")
+        assert namespace is not None
+        cluster.endpoint.store.put("namespaces", namespace.parse())
+        await hub.done()
+        assert hub.clusters[ONE].endpoint.store.get("configmaps", ("elsewhere", "oadp-cm"))
 
 
 async def test_extra_manifests_are_not_brought_along() -> None:
