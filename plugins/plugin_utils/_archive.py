@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import gzip
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -83,13 +83,22 @@ def open_folder(path: str) -> str:
 def manifests(folder: str, stem: str) -> list[dict[str, t.Any]]:
     """What the complete archives of one host say of themselves, the newest first. ``stem`` ends before the time."""
     found = []
-    for path in sorted(glob.glob(f"{glob.escape(os.path.join(folder, stem))}-[0-9]*T[0-9]*Z.json"), reverse=True):
-        with contextlib.suppress(OSError, ValueError):
-            with open(path, encoding="utf-8") as stream:
-                manifest = json.load(stream)
-            if os.path.exists(os.path.join(folder, str(manifest["archive"]))):
-                found.append(manifest)
+    for name in sorted(_of_host(folder, stem), reverse=True):
+        if name.endswith(".json"):
+            with contextlib.suppress(OSError, ValueError):
+                with open(os.path.join(folder, name), encoding="utf-8") as stream:
+                    manifest = json.load(stream)
+                if os.path.exists(os.path.join(folder, str(manifest["archive"]))):
+                    found.append(manifest)
     return found
+
+
+def _of_host(folder: str, stem: str) -> list[str]:
+    """What a folder has of one host, and not of one whose name begins alike."""
+    own = re.compile(rf"{re.escape(stem)}-\d{{8}}T\d{{6}}Z(?:\.|$)")
+    with contextlib.suppress(FileNotFoundError):
+        return [name for name in os.listdir(folder) if own.match(name)]
+    return []
 
 
 @contextlib.contextmanager
@@ -104,8 +113,9 @@ def only_one(folder: str, stem: str) -> t.Iterator[None]:
         except OSError as error:
             raise GatherFailed("another run collects from this cluster right now: wait for it") from error
         try:
-            for left in glob.glob(f"{glob.escape(os.path.join(folder, stem))}-[0-9]*T[0-9]*Z*{PARTIAL}"):
-                _remove(left)
+            for left in _of_host(folder, stem):
+                if left.endswith(PARTIAL):
+                    _remove(os.path.join(folder, left))
             yield
         finally:
             os.unlink(path)
