@@ -173,7 +173,7 @@ class Fleet:
     def _tick(self) -> bool:
         """Wait for something to happen, then report and save. False once nothing is left to do."""
         with self._changed:
-            if self._commits_wanted == self._commits_done:
+            if self._commits_wanted == self._commits_done and self._workers:
                 self._changed.wait(_TICK_SECONDS)
             wanted, over = self._commits_wanted, self._workers == 0
             views = [drive.view for drive in self._running.values()]
