@@ -81,7 +81,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user wants and permits; times in seconds."""
+    """What the user wants and permits; times in seconds. ``only_cleanup``: leave alone what is no cleanup."""
 
     logs: bool = True
     location_timeout: float = 600.0
@@ -89,6 +89,7 @@ class Wishes:
     rollback_after_expiration: bool = False
     finalize_rollback: bool = True
     node_access: bool = False
+    only_cleanup: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,13 @@ def recover(
     ``labels``: what brings the hub into line with a cluster that is Idle again; None: no hub.
     """
     scene = _Scene(observed, wishes or Wishes(), mine, labels)
+    if scene.wishes.only_cleanup and observed.state not in _CLEANUP_STATES:
+        return Recovery(Way.NOTHING, (f"it is {observed.state}; no cleanup has failed",))
     return _BY_STATE[observed.state](scene)
+
+
+# A cleanup that has failed, one that is under way, and how it ends.
+_CLEANUP_STATES = frozenset({State.ABORT_FAILED, State.FINALIZE_FAILED, State.ABORTING, State.FINALIZING, State.IDLE})
 
 
 # --- the rows of the table ----------------------------------------------------------------------------------------
@@ -205,7 +212,7 @@ def _failed_after_reboot(scene: _Scene) -> Recovery:
     if _is_expired(scene):
         expired = f"a rollback was safe until {observed.rollback_until:%Y-%m-%d %H:%M}Z"
         advice = f"{CERTIFICATES}; to roll back nevertheless: recover_rollback_after_expiration=true"
-        return Recovery(Way.PERSON, (why, expired), _logs(scene), advice)
+        return Recovery(Way.PERSON, (why, expired), _logs(scene, _FOR_A_CASE), advice)
     back = Step(Do.ROLLBACK, "roll back", "one reboot into the old release", "stage Rollback")
     steps = [*_logs(scene), back]
     if scene.wishes.finalize_rollback:
@@ -296,19 +303,20 @@ def stateroot_command(name: str) -> str:
 
 
 def _rollback_failed(scene: _Scene) -> Recovery:
+    logs = _logs(scene, _FOR_A_CASE)
     advice = (
         "no automatic way leads out of a failed rollback; on the node either stateroot may be the next to boot "
         "(sno.image_upgrade.recover_stateroot lists them, and with recover_stateroot_state=default chooses); "
         f"{BACK_DOOR}"
     )
-    return Recovery(Way.PERSON, (_why("the rollback failed", scene.observed),), _logs(scene), advice)
+    return Recovery(Way.PERSON, (_why("the rollback failed", scene.observed),), logs, advice)
 
 
 def _invalid(scene: _Scene) -> Recovery:
     allowed = ", ".join(scene.observed.valid_next) or "none"
     saw = (_why(f"stage {scene.observed.stage} was asked for in a state that does not allow it", scene.observed),)
     advice = f"set spec.stage back to where the cluster is; it allows: {allowed}; {BACK_DOOR}"
-    return Recovery(Way.PERSON, saw, _logs(scene), advice)
+    return Recovery(Way.PERSON, saw, _logs(scene, _FOR_A_CASE), advice)
 
 
 def _absent(_scene: _Scene) -> Recovery:
@@ -331,7 +339,7 @@ def _unknown(scene: _Scene) -> Recovery:
         "oc get ibu upgrade -o yaml; "
         f"{BACK_DOOR}"
     )
-    return Recovery(Way.UNKNOWN, saw, _logs(scene), advice)
+    return Recovery(Way.UNKNOWN, saw, _logs(scene, _FOR_A_CASE), advice)
 
 
 _BY_STATE: t.Mapping[State, t.Callable[[_Scene], Recovery]] = {
@@ -352,13 +360,16 @@ _BY_STATE: t.Mapping[State, t.Callable[[_Scene], Recovery]] = {
 }
 
 
+_FOR_A_CASE = "whoever decides needs them"
+
+
 # --- what several rows share --------------------------------------------------------------------------------------
 
 
-def _logs(scene: _Scene, *, force: bool = False) -> tuple[Step, ...]:
+def _logs(scene: _Scene, why: str = "going Idle deletes them", *, force: bool = False) -> tuple[Step, ...]:
     if not scene.wishes.logs or not (force or has_evidence(scene.observed)):
         return ()
-    return (Step(Do.LOGS, "collect logs", "going Idle deletes them", "must-gather"),)
+    return (Step(Do.LOGS, "collect logs", why, "must-gather"),)
 
 
 def _labels(scene: _Scene) -> tuple[Step, ...]:
