@@ -105,7 +105,7 @@ class PlanRun:
         goes_on = self._record.begin_plan(self.shape)
         recorded = self._record.clusters
         self._starts = {
-            name: start_of(recorded.get(name) or Outcome(name)) if goes_on else Start(0, Outcome(name))
+            name: start_of(recorded.get(name) or Outcome(name), len(self._plan)) if goes_on else Start(0, Outcome(name))
             for name in self._goals
         }
         self._expects_away = {name for name in self._goals if self._record.expects_away(name)}

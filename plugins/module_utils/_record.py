@@ -112,16 +112,18 @@ class Record:
     def begin_plan(self, shape: Shape) -> bool:
         """Note that this plan begins. True where the file tells how far an earlier run has come with it.
 
-        The plan may have grown since, as on the hub. What the file tells of any other plan says nothing about this one
-        and is dropped.
+        The plan may have grown since, as on the hub, and a run may be for its first steps only. What the file tells of
+        any other plan says nothing about this one and is dropped.
         """
-        known = [tuple(actions) for actions in (self._document.get("plan") or {}).get("steps", ())]
-        goes_on = bool(known) and tuple(known) == shape[: len(known)]
+        known = tuple(tuple(actions) for actions in (self._document.get("plan") or {}).get("steps", ()))
+        both = min(len(known), len(shape))
+        goes_on = bool(known) and known[:both] == shape[:both]
         if not goes_on:
             for name, entry in self._document["clusters"].items():
                 if entry.pop("steps", None):
                     self._lines.pop(name, None)
-        self._document["plan"] = {"steps": [list(actions) for actions in shape], "ended": False}
+        longest = known if goes_on and len(known) > len(shape) else shape
+        self._document["plan"] = {"steps": [list(actions) for actions in longest], "ended": False}
         return goes_on
 
     def end_plan(self) -> None:
@@ -222,15 +224,16 @@ def _is_complete(document: t.Mapping[str, t.Any]) -> bool:
 
 
 def _check_steps(steps: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+    """Raise what _is_complete takes for damage."""
     for step in steps:
         Result(step["result"])
-        list(step["actions"]), list(step["completed"])
+        if not step["actions"] or not isinstance(step["completed"], list):
+            raise ValueError(step)
 
 
 def _check_plan(plan: t.Mapping[str, t.Any] | None) -> None:
-    if plan is not None:
-        bool(plan["ended"])
-        [tuple(actions) for actions in plan["steps"]]
+    if plan is not None and not (isinstance(plan["ended"], bool) and all(map(bool, plan["steps"]))):
+        raise ValueError(plan)
 
 
 def _outcome(name: str, entry: t.Mapping[str, t.Any]) -> Outcome:

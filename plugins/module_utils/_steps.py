@@ -161,8 +161,8 @@ class Start:
     begun: bool = False
 
 
-def start_of(recorded: Outcome) -> Start:
-    """Where to go on with a cluster, after what the outcome file tells of the same plan.
+def start_of(recorded: Outcome, steps: int) -> Start:
+    """Where to go on with a cluster in a plan of so many steps, after what the outcome file tells of the same plan.
 
     It goes on in the last step that it has begun, from its own state: an earlier step would undo what this one did,
     as Prep does for a cluster that was aborted. A step that it failed is tried again, unless it was aborted since.
@@ -170,6 +170,10 @@ def start_of(recorded: Outcome) -> Start:
     index = next((n for n in reversed(range(len(recorded.steps))) if _is_begun(recorded.steps[n])), None)
     if index is None:
         return Start(0, _fresh(recorded, 0))
+    if index >= steps:
+        # This run is for the first steps only, and they are behind it.
+        failed = _has_failed(recorded.steps[:steps])
+        return Start(steps, _kept(recorded, steps) if failed else _fresh(recorded, steps), begun=True)
     if _is_aborted(recorded.steps[index]):
         # Nothing shows in its state that it was; and nothing is left to do.
         return Start(index + 1, _kept(recorded, index + 1))

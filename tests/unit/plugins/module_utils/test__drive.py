@@ -762,3 +762,149 @@ def test_durations_of_other_stages_are_not_taken(clock: FakeClock) -> None:
     assert run(clock, FakeCluster(clock, ("read", PRE), ("event", upgraded)), Action.UPGRADE).durations == {
         "Upgrade": 7.0
     }
+
+
+# --- a step of a plan -----------------------------------------------------------------------------------------------
+
+FAILED_PREP = at(State.PREP_FAILED, generation=2, message="bad seed")
+
+
+def test_a_cluster_that_is_left_alone_is_only_read(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", IDLE))
+
+    outcome = run(clock, cluster, Action.UPGRADE, leaves=lambda observed: f"it is {observed.state}")
+
+    assert (outcome.result, outcome.message, outcome.action) == (Result.SKIPPED, "it is idle", "Upgrade")
+    assert cluster.calls == ["read", "close"]
+
+
+def test_whether_to_leave_it_alone_is_asked_once_the_agent_has_written_what_it_is(clock: FakeClock) -> None:
+    asked: list[State] = []
+
+    def leaves(observed: Observed) -> str:
+        asked.append(observed.state)
+        return ""
+
+    blocked = at(State.BLOCKED, generation=3)
+    cluster = FakeCluster(
+        clock, ("read", at(State.PENDING, generation=3)), ("event", blocked), ("event", PRE), ("event", UPGRADED)
+    )
+
+    assert run(clock, cluster, Action.UPGRADE, leaves=leaves).result is Result.DONE
+    assert asked == [State.UPGRADE_PRE_PIVOT]
+
+
+def test_what_never_shows_who_it_is_times_out(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", at(State.NO_STATUS)), then=at(State.NO_STATUS))
+
+    outcome = run(clock, cluster, Action.UPGRADE, leaves=lambda _observed: "", limits=Limits(whole=300))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert clock.seconds - 1000 < 460
+
+
+def test_the_minutes_of_a_cluster_count_for_all_its_actions_and_replace_the_defaults(clock: FakeClock) -> None:
+    slow = [("event", at(State.PREP_RUNNING, generation=2)) for _number in range(3)]
+    cluster = FakeCluster(
+        clock, ("read", IDLE), ("patch", at(State.PENDING, generation=2)), *slow, then=at(State.PREP_RUNNING)
+    )
+
+    outcome = run(clock, cluster, Action.PREP, Action.UPGRADE, limits=Limits(whole=7200))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert "120 minutes of this cluster in its step were over" in outcome.message
+    assert 7200 <= clock.seconds - 1000 < 7400, "Prep's own hour does not count"
+
+
+def test_the_end_of_the_step_comes_before_the_end_of_the_action(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", at(State.PREP_RUNNING)), then=at(State.PREP_RUNNING))
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(until=1600))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert "Prep was not over when the time of its step was over" in outcome.message
+    assert 1600 <= clock.seconds < 1760
+
+
+def test_the_action_has_its_own_deadline_within_the_step(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", at(State.PREP_RUNNING)), then=at(State.PREP_RUNNING))
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(until=9999, timeouts={Action.PREP: 600}))
+
+    assert "Prep took longer than 600 s" in outcome.message
+
+
+def test_nobody_waits_for_a_first_answer_longer_than_its_step_lasts(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, then=away())
+
+    outcome = run(clock, cluster, Action.UPGRADE, limits=Limits(until=1300), expect_away=True)
+
+    assert outcome.result is Result.UNREACHABLE
+    assert clock.seconds < 1320
+
+
+def test_a_soak_ends_with_its_step_and_nothing_is_finalized(clock: FakeClock) -> None:
+    fresh = at(State.UPGRADE_COMPLETED, NEW, uid="b", since=BORN, now=BORN)
+    cluster = FakeCluster(clock, ("read", fresh))
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(soak=3600, until=1600))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert (cluster.stages, clock.seconds) == ([], 1600)
+
+
+def test_a_verification_ends_with_its_step(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED), health=SICK)
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(verify=600, until=1100))
+
+    assert outcome.result is Result.UNVERIFIED
+    assert clock.seconds < 1120
+
+
+def test_abort_on_failure_takes_a_failed_cluster_home_and_lets_the_hub_import_again(clock: FakeClock) -> None:
+    commits: list[int] = []
+    hold = Hold()
+    cluster = FakeCluster(
+        clock,
+        ("read", FAILED_PREP),
+        ("patch", at(State.PENDING, generation=3)),
+        ("event", at(State.ABORTING, generation=3)),
+        ("event", at(State.IDLE, generation=3)),
+    )
+
+    outcome = run(
+        clock, cluster, Action.ABORT_ON_FAILURE, import_hold=hold, commit=lambda: commits.append(len(cluster.patches))
+    )
+
+    assert (outcome.result, outcome.completed, outcome.message) == (Result.DONE, ["AbortOnFailure"], "")
+    assert cluster.stages == ["Idle"]
+    assert commits == [0], "the file says so before the cluster is asked"
+    assert hold.calls == ["release"]
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.PREP_RUNNING, State.PREP_COMPLETED, State.UPGRADE_POST_PIVOT])
+def test_abort_on_failure_touches_nothing_of_anybody_else(clock: FakeClock, state: State) -> None:
+    """The hub's annotation neither: its cluster may be in the middle of its reboot."""
+    hold = Hold()
+    cluster = FakeCluster(clock, ("read", at(state)))
+
+    outcome = run(clock, cluster, Action.ABORT_ON_FAILURE, import_hold=hold)
+
+    assert (outcome.result, outcome.completed) == (Result.SKIPPED, [])
+    assert f"it is {state}, not failed" in outcome.message
+    assert (cluster.patches, hold.calls) == ([], [])
+
+
+def test_an_abort_on_failure_that_fails_is_a_failure(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock,
+        ("read", FAILED_PREP),
+        ("patch", at(State.ABORTING, generation=3)),
+        ("event", at(State.ABORT_FAILED, generation=3, message="stateroot busy")),
+    )
+
+    outcome = run(clock, cluster, Action.ABORT_ON_FAILURE)
+
+    assert (outcome.result, outcome.message) == (Result.FAILED, "stateroot busy")
+    assert "manual-cleanup-done" in outcome.next_step

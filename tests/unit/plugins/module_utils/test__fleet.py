@@ -51,7 +51,7 @@ class Case:
         fleet = Fleet(
             members,  # type: ignore[arg-type]
             record=self.record,
-            clock=Clock(),
+            clock=more.pop("clock", None) or Clock(),
             stop=self.stop,
             show=self.lines.append,
             **more,
@@ -295,3 +295,38 @@ def test_every_failure_is_told_once_and_no_success(case: Case) -> None:
 
 def test_a_batch_of_nobody(case: Case) -> None:
     assert case.run({}) == {}
+
+
+class Jumping(Clock):
+    """A clock that the test moves on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_nobody_starts_once_the_time_is_over(case: Case) -> None:
+    clock = Jumping()
+
+    def slow(_drive: FakeDrive) -> Result:
+        clock.seconds += 60
+        return Result.DONE
+
+    outcomes = case.run({str(n): slow for n in range(4)}, concurrency=1, clock=clock, until=120)
+
+    assert list(results(outcomes).values()) == ["done", "done", "never_started", "never_started"]
+
+
+@pytest.mark.parametrize(("before", "started"), [((), 2), (("x",), 1), (("x", "y"), 0), (("0", "1"), 0)])
+def test_who_has_failed_before_counts_along(case: Case, before: tuple[str, ...], started: int) -> None:
+    outcomes = case.run({str(n): bad for n in range(4)}, concurrency=1, max_failures=1, failed_before=before)
+
+    assert list(results(outcomes).values()) == ["failed"] * started + ["never_started"] * (4 - started)
+
+
+def test_who_fails_once_more_is_not_counted_twice(case: Case) -> None:
+    outcomes = case.run({"0": bad, "1": good, "2": good}, concurrency=1, max_failures=1, failed_before=["0"])
+
+    assert list(results(outcomes).values()) == ["failed", "done", "done"]

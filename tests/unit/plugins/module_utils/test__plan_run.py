@@ -305,6 +305,20 @@ def test_a_longer_plan_goes_on_and_another_one_begins_anew(case: Case) -> None:
     assert [len(outcome.steps) for outcome in case.saved.values()] == [1, 1, 1]
 
 
+def test_a_rerun_step_by_step_is_the_same_as_one_of_the_whole_plan(case: Case) -> None:
+    """A playbook that stops for a person between the steps gives the plan's beginning first, also when it is rerun."""
+    case.script = {"a Prep": Result.FAILED}
+    stop_at(case, "b Upgrade")
+    case.known_failures = ("a",)
+
+    assert results(case.run("P", width=1)) == "failed done done"
+    assert not [key for key in case.keys if key[0] in "ab"]
+    assert case.saved["b"].steps[-1]["actions"] == ["Upgrade"], "the file still knows what is under way"
+    assert results(case.run("P O", width=1)) == "failed done done"
+    assert results(case.run("P O U", width=1)) == "failed done done"
+    assert [drive.key for drive in case.driven if "Upgrade" in drive.key and not drive.judged] == ["b Upgrade"]
+
+
 def test_in_check_mode_nothing_is_said_of_steps_behind_the_next(case: Case) -> None:
     def would(drive: FakeDrive) -> Result:
         drive.outcome.message = "would go to Upgrade"

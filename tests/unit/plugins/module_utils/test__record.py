@@ -275,3 +275,97 @@ def test_a_later_format_is_not_guessed_at(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidOption, match="no outcome file of format 1"):
         Record.load(record.path)
+
+
+# --- a plan ---------------------------------------------------------------------------------------------------------
+
+STEP = {"actions": ["Prep"], "result": "done", "completed": ["Prep"], "message": ""}
+
+
+def with_plan(path: Path, *shape: tuple[str, ...]) -> bool:
+    """Whether a run with this plan goes on with what the file tells; it leaves a step behind."""
+    record = begun(path)
+    goes_on = record.begin_plan(shape)
+    if not goes_on:
+        record.put(outcome("a", Result.DONE, steps=[STEP]))
+    record.save()
+    return goes_on
+
+
+def test_the_steps_behind_a_cluster_are_read_again(tmp_path: Path) -> None:
+    with_plan(tmp_path / "o.json", ("Prep",))
+
+    assert Record.load(str(tmp_path / "o.json")).clusters["a"].steps == [STEP]
+
+
+def test_without_a_plan_the_file_knows_no_steps(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.put(outcome("a", Result.DONE))
+    record.save()
+
+    document = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert "plan" not in document
+    assert "steps" not in document["clusters"]["a"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "goes_on"),
+    [
+        ((("Prep",),), True),
+        ((("Prep",), ("Upgrade",)), True),
+        ((("Prep", "Upgrade"),), False),
+        ((("Upgrade",),), False),
+    ],
+    ids=["the same", "longer", "another step", "another plan"],
+)
+def test_only_the_same_plan_or_a_longer_one_goes_on(
+    tmp_path: Path, shape: tuple[tuple[str, ...], ...], goes_on: bool
+) -> None:
+    path = tmp_path / "o.json"
+    assert with_plan(path, ("Prep",)) is False
+
+    record = begun(path)
+    assert record.begin_plan(shape) is goes_on
+    record.save()
+
+    assert Record.load(str(path)).clusters["a"].steps == ([STEP] if goes_on else [])
+
+
+def test_a_run_for_the_first_steps_only_forgets_nothing_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "o.json"
+    with_plan(path, ("Prep",), ("Upgrade",))
+
+    record = begun(path)
+    assert record.begin_plan((("Prep",),)) is True
+    record.save()
+
+    assert begun(path).begin_plan((("Prep",), ("FinalizeUpgrade",))) is False, "the whole plan is still known"
+
+
+def test_a_plan_that_has_not_ended_is_unfinished(tmp_path: Path) -> None:
+    record = begun(tmp_path / "o.json")
+    record.begin_plan((("Prep",),))
+    assert record.is_unfinished
+    record.end_plan()
+    assert not record.is_unfinished
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"plan": {"steps": [["Prep"]]}},
+        {"plan": {"steps": 5, "ended": True}},
+        {"plan": []},
+        {"clusters": {"a": {"result": "done", "steps": [{"actions": ["Prep"]}]}}},
+        {"clusters": {"a": {"result": "done", "steps": [{**STEP, "result": "odd"}]}}},
+        {"clusters": {"a": {"result": "done", "steps": ["Prep"]}}},
+        {"clusters": {"a": {"result": "done", "steps": [{**STEP, "actions": []}]}}},
+    ],
+)
+def test_a_file_whose_steps_make_no_sense_is_refused(tmp_path: Path, damage: dict[str, object]) -> None:
+    with_plan(tmp_path / "o.json", ("Prep",))
+    path = tmp_path / "o.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **damage}), encoding="utf-8")
+
+    with pytest.raises(InvalidOption, match="damaged or was edited by hand"):
+        Record.load(str(path))

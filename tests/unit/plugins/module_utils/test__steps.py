@@ -199,7 +199,7 @@ def test_which_step_decides(steps: list[tuple[str, Outcome]], result: Result, me
 
 
 def test_nothing_known_begins_at_the_beginning() -> None:
-    start = start_of(Outcome("a", Result.FAILED, message="of another run", durations={"Prep": 1.0}))
+    start = start_of(Outcome("a", Result.FAILED, message="of another run", durations={"Prep": 1.0}), 3)
 
     assert (start.index, start.begun) == (0, False)
     assert (start.outcome.result, start.outcome.message) == (Result.NEVER_STARTED, "")
@@ -220,7 +220,7 @@ def test_nothing_known_begins_at_the_beginning() -> None:
     ],
 )
 def test_a_rerun_goes_on_in_the_last_step_that_was_begun(steps: list[tuple[str, Outcome]], index: int) -> None:
-    start = start_of(through(*steps))
+    start = start_of(through(*steps), 5)
 
     assert (start.index, start.begun) == (index, True)
     assert len(start.outcome.steps) == index
@@ -230,7 +230,7 @@ def test_a_rerun_goes_on_in_the_last_step_that_was_begun(steps: list[tuple[str, 
 def test_what_was_aborted_is_settled_and_stays_failed() -> None:
     aborted = outcome(Result.DONE, "AbortOnFailure", state="idle")
 
-    start = start_of(through(("Prep", PREP_FAILED), ("AbortOnFailure", aborted), ("Upgrade", SITS_OUT)))
+    start = start_of(through(("Prep", PREP_FAILED), ("AbortOnFailure", aborted), ("Upgrade", SITS_OUT)), 5)
 
     assert (start.index, start.begun) == (2, False)
     assert (start.outcome.result, start.outcome.message) == (Result.FAILED, "bad seed")
@@ -239,7 +239,7 @@ def test_what_was_aborted_is_settled_and_stays_failed() -> None:
 
 @pytest.mark.parametrize("result", [Result.IN_FLIGHT, Result.INTERRUPTED, Result.FAILED])
 def test_an_abort_that_was_begun_goes_on_as_an_abort(result: Result) -> None:
-    start = start_of(through(("Prep", PREP_FAILED), ("AbortOnFailure", outcome(result, action="AbortOnFailure"))))
+    start = start_of(through(("Prep", PREP_FAILED), ("AbortOnFailure", outcome(result, action="AbortOnFailure"))), 5)
 
     assert (start.index, start.begun, start.outcome.result) == (1, True, Result.FAILED)
     assert start.outcome.message == "bad seed"
@@ -249,7 +249,7 @@ def test_an_abort_that_was_begun_goes_on_as_an_abort(result: Result) -> None:
 
 
 def test_a_healthy_cluster_was_not_aborted_by_being_looked_at() -> None:
-    start = start_of(through(("Prep", outcome()), ("AbortOnFailure", outcome(Result.IN_FLIGHT))))
+    start = start_of(through(("Prep", outcome()), ("AbortOnFailure", outcome(Result.IN_FLIGHT))), 5)
     idle = outcome(Result.SKIPPED, action="AbortOnFailure", state="idle", message="not failed")
 
     assert settled(idle, start) is idle
@@ -259,4 +259,20 @@ def test_a_rerun_does_not_note_the_same_twice() -> None:
     stuck = outcome(Result.FAILED, action="AbortOnFailure", state="abort failed", message="stuck")
     first = through(("Prep", PREP_FAILED), ("AbortOnFailure", stuck))
 
-    assert fold(start_of(first).outcome, ["AbortOnFailure"], stuck).notes == ["AbortOnFailure: stuck"]
+    assert fold(start_of(first, 2).outcome, ["AbortOnFailure"], stuck).notes == ["AbortOnFailure: stuck"]
+
+
+def test_a_run_for_the_first_steps_only_leaves_alone_who_is_beyond_them() -> None:
+    found = through(("Prep", outcome(Result.DONE, "Prep")), ("Upgrade", outcome(Result.FAILED, message="late")))
+
+    start = start_of(found, 1)
+
+    assert (start.index, start.outcome.result, start.outcome.completed) == (1, Result.DONE, ["Prep"])
+
+
+def test_a_run_for_the_first_steps_only_knows_who_has_failed_in_them() -> None:
+    aborted = outcome(Result.DONE, "AbortOnFailure", state="idle")
+
+    start = start_of(through(("Prep", PREP_FAILED), ("AbortOnFailure", aborted)), 1)
+
+    assert (start.index, start.outcome.result, start.outcome.message) == (1, Result.FAILED, "bad seed")
