@@ -18,7 +18,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._gather import M
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, StopOnSignal
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._archive import Disk, human, open_folder
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._archive import Disk, human, open_folder, shown
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._gather_host import (
     FAILED,
     KEPT,
@@ -143,8 +143,8 @@ class ActionModule(FleetAction):
         what = saved.message
         if saved.archive:
             size = f" {human(saved.bytes)}" if saved.bytes else ""
-            what = f"{os.path.relpath(saved.archive)} ({saved.method}{size})"
-        self.show(f"  {name}  {saved.result:<13}  {saved.state or '':<24}  {what}".rstrip())
+            what = f"{shown(saved.archive)} ({saved.method}{size})"
+        self.show(f"  {name}  {saved.result:<13}  {saved.state or '':<25}  {what}".rstrip())
         for problem in saved.problems:
             self.show(f"    {problem}")
         for left_out in saved.left_out:

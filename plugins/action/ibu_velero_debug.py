@@ -18,7 +18,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import se
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 from ansible_collections.sno.image_upgrade.plugins.module_utils._velero_debug import parse_names
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._archive import Disk, open_folder
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._archive import Disk, open_folder, shown
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._velero_api import Store
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._velero_host import (
     FAILED,
@@ -112,7 +112,7 @@ class ActionModule(FleetAction):
             if len(texts) > _SHOWN:
                 self.show(f"    ... and {len(texts) - _SHOWN} more")
         if told.folder:
-            self.show(f"    all of it: {os.path.relpath(told.folder)}{os.sep}summary.txt")
+            self.show(f"    all of it: {shown(told.folder)}{os.sep}summary.txt")
 
 
 def _answers(task_vars: t.Mapping[str, t.Any], host: str, variable: str | None) -> Answers:

@@ -208,6 +208,13 @@ def is_current(
     return 0 <= (now - taken).total_seconds() < max_age
 
 
+def is_enough(manifest: t.Mapping[str, t.Any], method: Method, has_oc: bool) -> bool:
+    """True unless ``oc`` could collect more now than the archive has: what the API has lacks the host's own logs."""
+    if manifest.get("method") == Method.OC.value or not has_oc:
+        return True
+    return method is Method.AUTO and bool(manifest.get("tried_oc"))
+
+
 def _time(text: t.Any) -> datetime.datetime | None:
     try:
         return parse_time(str(text)) if text else None

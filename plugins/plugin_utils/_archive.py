@@ -68,6 +68,12 @@ def human(size: int) -> str:
     return str(bytes_to_human(size))
 
 
+def shown(path: str) -> str:
+    """A path as short as can be: below the current directory, else absolute."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
+
+
 def open_folder(path: str) -> str:
     """The folder, made where it is not there. Raises InvalidOption where nothing can be written to it."""
     folder = os.path.abspath(os.path.expanduser(path))

@@ -25,6 +25,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._gather import (
     fingerprint,
     has_evidence,
     is_current,
+    is_enough,
     operator_image,
     safe_name,
 )
@@ -127,7 +128,11 @@ class HostGather:
             return Saved(NOT_NEEDED, state)
         shows, now = fingerprint(observed), self._clock.now()
         for manifest in manifests(wish.folder, self._stem):
-            if manifest.get("cluster") == self._target.name and is_current(manifest, shows, now, wish.max_age):
+            if (
+                manifest.get("cluster") == self._target.name
+                and is_current(manifest, shows, now, wish.max_age)
+                and is_enough(manifest, wish.method, bool(wish.oc))
+            ):
                 return self._result(KEPT, state, manifest)
         if wish.check:
             return Saved(WOULD, state)
@@ -138,6 +143,7 @@ class HostGather:
                 "api": session.url,
                 "collected": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
                 "shows": shows,
+                "tried_oc": bool(wish.oc),
                 "version": observed.version if observed else None,
                 "target_version": observed.target if observed else None,
                 "reason": observed.reason if observed else "",

@@ -96,6 +96,23 @@ def test_an_archive_is_current_for_the_same_failure_only(change: dict[str, Any],
     assert _gather.is_current(manifest(**change), _gather.fingerprint(FAILED), now, 3600) is current
 
 
+@pytest.mark.parametrize(
+    ("method", "has_oc", "manifest", "enough"),
+    [
+        ("auto", False, {"method": "api", "tried_oc": False}, True),
+        ("api", False, {"method": "api"}, True),
+        ("auto", True, {"method": "oc"}, True),
+        ("auto", True, {"method": "api", "tried_oc": True}, True),
+        ("auto", True, {"method": "api", "tried_oc": False}, False),
+        ("oc", True, {"method": "api", "tried_oc": True}, False),
+    ],
+)
+def test_what_the_api_had_is_not_enough_once_there_is_oc(
+    method: str, has_oc: bool, manifest: dict[str, Any], enough: bool
+) -> None:
+    assert _gather.is_enough(manifest, _gather.Method(method), has_oc) is enough
+
+
 # --- must-gather --------------------------------------------------------------------------------------------------
 
 
