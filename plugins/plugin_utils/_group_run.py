@@ -166,6 +166,13 @@ class GroupRun:
         check_overlap(declared, change, members, self._hub.others())
         if any(Action.PREP in step.actions for step in change.new_steps):
             self._check_inputs(declared)
+        if any(Action.UPGRADE in step.actions for step in change.new_steps) and not declared.ibu_spec.get(
+            "oadpContent"
+        ):
+            self._show(
+                "NOTE  without oadp_content nothing brings the klusterlet back after the reboot: unless something else "
+                "does, the hub hears no more of the clusters and the step times out for all of them"
+            )
         if self._settings.verify:
             self._verify(declared, finalized_by(change, members))
 

@@ -289,29 +289,32 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "the hub has no ConfigMap openshift-adp/nowhere: TALM would copy nothing",
     ),
     "a canary that is not there": ({"group_upgrade_canary": ["site-9999"]}, "clusters: 'site-9999' is not valid"),
-    "two seeds": (
-        {"ibu_seed_image_ref": None, "hosts_seed": True},
-        "wants another seed image than the group upgrade",
-    ),
 }
 
 
 @pytest.mark.parametrize(("variables", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused_is_not_written(shared: Playground, variables: dict[str, Any], words: str) -> None:
     before = shared.writes()
-    if variables.pop("hosts_seed", False):
-        other = {"version": VERSION, "image": "registry.example.com/other:1"}
-        (shared.fleet.inventory.parent / "host_vars").mkdir(exist_ok=True)
-        (shared.fleet.inventory.parent / "host_vars" / "site-0002.yml").write_text(
-            yaml.safe_dump({"ibu_seed_image_ref": other})
-        )
-        variables = {}
 
     run = shared.play("group_upgrade", group_upgrade_preflight=False, **variables)
 
     assert run.code == 2, run.output
     assert words in run.words, run.output
     assert shared.writes() == before
+    assert group_upgrades(shared) == {}
+
+
+def test_hosts_that_want_different_seeds(shared: Playground) -> None:
+    inventory = yaml.safe_load(shared.fleet.inventory.read_text())
+    other = {"version": VERSION, "image": "registry.example.com/other:1"}
+    inventory["all"]["children"]["fleet"]["hosts"]["site-0002"]["ibu_seed_image_ref"] = other
+    path = shared.directory / "two_seeds.yml"
+    path.write_text(yaml.safe_dump(inventory))
+
+    run = shared.play("group_upgrade", "-i", str(path), group_upgrade_preflight=False)
+
+    assert run.code == 2, run.output
+    assert "wants another seed image than the group upgrade" in run.words, run.output
     assert group_upgrades(shared) == {}
 
 
