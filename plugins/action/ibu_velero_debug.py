@@ -120,7 +120,7 @@ def _answers(task_vars: t.Mapping[str, t.Any], host: str, variable: str | None) 
     registered = task_vars["hostvars"][host].get(variable) if variable else None
     found: dict[tuple[str, str, str], tuple[int, str, str]] = {}
     for one in (registered or {}).get("results") or ():
-        item = one.get("item") or {}
+        item = one.get(str(one.get("ansible_loop_var", "item"))) or {}
         if item:
             code = one.get("rc")
             error = str(one.get("stderr") or one.get("msg") or "")
