@@ -13,6 +13,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _labels
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
+from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import DISABLE_AUTO_IMPORT
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption, Observed
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
@@ -39,35 +40,17 @@ class ActionModule(FleetAction):
         patience = seconds_of("contact_timeout", options["contact_timeout"])
         hosts = self.hosts(task_vars)
         hubs = _hubs(hosts)
-        for hub in set(hubs.values()):
-            hub.read({host.managed_cluster for host in hosts if hubs[host.name] is hub})
-        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-            states = dict(zip((h.name for h in hosts), pool.map(lambda h: _state(h, patience), hosts), strict=True))
-        respect = not options["despite_group_upgrades"]
-        rows = {host.name: _judge(hubs[host.name], host, states[host.name], respect) for host in hosts}
-        if not self.check_mode:
-            self._write(hosts, hubs, states, rows, respect)
+        desk = _Desk(hubs, patience, respect=not options["despite_group_upgrades"])
+        try:
+            rows = desk.compare(hosts)
+            if not self.check_mode:
+                rows.update(desk.correct([host for host in hosts if rows[host.name].correction.is_needed], rows))
+        finally:
+            for hub in hubs.values():
+                hub.close()
         for line in _lines(rows, check=self.check_mode):
             self.show(line)
-        return _result(rows)
-
-    @staticmethod
-    def _write(
-        hosts: t.Sequence[Host],
-        hubs: t.Mapping[str, HubLabels],
-        states: t.Mapping[str, Observed | IbuError],
-        rows: dict[str, _Row],
-        respect: bool,
-    ) -> None:
-        def write(host: Host) -> _Row:
-            state = states[host.name]
-            if isinstance(state, IbuError):
-                return rows[host.name]
-            return _written(hubs[host.name], host, state, rows[host.name], respect)
-
-        wanted = [host for host in hosts if rows[host.name].correction.is_needed]
-        with concurrent.futures.ThreadPoolExecutor(_WRITERS) as pool:
-            rows.update(zip((host.name for host in wanted), pool.map(write, wanted), strict=True))
+        return {**_result(rows), "warnings": sorted({text for hub in hubs.values() for text in hub.warnings})}
 
 
 class _Row(t.NamedTuple):
@@ -76,6 +59,11 @@ class _Row(t.NamedTuple):
     before: Entry | None
     correction: _labels.Correction
     error: str = ""
+
+
+def _without(error: str, before: Entry | None = None) -> _Row:
+    """The row of a host about which nothing can be done."""
+    return _Row(before, _labels.Correction(error, keep=True), error)
 
 
 def _hubs(hosts: t.Iterable[Host]) -> dict[str, HubLabels]:
@@ -89,43 +77,83 @@ def _hubs(hosts: t.Iterable[Host]) -> dict[str, HubLabels]:
     return found
 
 
-def _state(host: Host, patience: float) -> Observed | IbuError:
-    try:
-        session = host.open()
-    except IbuError as error:
-        return error
-    try:
-        return first_contact(Cluster(session).read, patience, Clock())
-    except NoContact as error:
-        return error
-    finally:
-        session.close()
+class _Desk:
+    """Compares hosts with their hubs, and corrects these. ``respect``: what group upgrades do to the labels counts."""
 
+    def __init__(self, hubs: t.Mapping[str, HubLabels], patience: float, *, respect: bool) -> None:
+        self._hubs = hubs
+        self._patience = patience
+        self._respect = respect
+        self._states: dict[str, Observed | IbuError] = {}
 
-def _judge(hub: HubLabels, host: Host, state: Observed | IbuError, respect: bool) -> _Row:
-    entry = hub.entries.get(host.managed_cluster)
-    if entry is None:
-        words = f"{hub.url} has no ManagedCluster {host.managed_cluster!r}; name it in ibu_managed_cluster"
-        return _Row(None, _labels.Correction(words, keep=True), words)
-    if isinstance(state, IbuError):
-        words = f"the cluster does not say where it stands: {state}"
-        return _Row(entry, _labels.Correction(words, keep=True), words)
-    held_by = hub.holders.get(host.managed_cluster) if respect else None
-    found = _labels.correction(state, entry.labels, entry.annotations, held_by)
-    return _Row(entry, found, found.reason if found.wrong else "")
+    def compare(self, hosts: t.Sequence[Host]) -> dict[str, _Row]:
+        """What is right and what is not. A hub that does not answer costs its own hosts only."""
+        silent = {}
+        for hub in dict.fromkeys(self._hubs.values()):
+            try:
+                hub.read({host.managed_cluster for host in hosts if self._hubs[host.name] is hub})
+            except InvalidOption:
+                raise
+            except IbuError as error:
+                silent[hub] = str(error)
+        known = [host for host in hosts if self._hubs[host.name] not in silent]
+        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+            states = pool.map(self._state, known)
+            self._states = {host.name: state for host, state in zip(known, states, strict=True)}
+        return {
+            host.name: _without(silent[hub]) if (hub := self._hubs[host.name]) in silent else self._judge(host)
+            for host in hosts
+        }
 
+    def correct(self, hosts: t.Sequence[Host], rows: t.Mapping[str, _Row]) -> dict[str, _Row]:
+        """Write to the hubs, with few threads each of which has a connection."""
+        with concurrent.futures.ThreadPoolExecutor(_WRITERS) as pool:
+            written = pool.map(lambda host: self._write(host, rows[host.name]), hosts)
+            return {host.name: row for host, row in zip(hosts, written, strict=True)}
 
-def _written(hub: HubLabels, host: Host, state: Observed, row: _Row, respect: bool) -> _Row:
-    """Write; where somebody else was faster, look again and decide again."""
+    def _state(self, host: Host) -> Observed | IbuError:
+        try:
+            session = host.open()
+        except IbuError as error:
+            return error
+        try:
+            return first_contact(Cluster(session).read, self._patience, Clock())
+        except NoContact as error:
+            return error
+        finally:
+            session.close()
 
-    def decide(entry: Entry) -> _labels.Correction:
-        held_by = hub.holders.get(host.managed_cluster) if respect else None
-        return _labels.correction(state, entry.labels, entry.annotations, held_by)
+    def _judge(self, host: Host) -> _Row:
+        hub, name = self._hubs[host.name], host.managed_cluster
+        entry = hub.entries.get(name)
+        if entry is None:
+            return _without(f"{hub.url} has no ManagedCluster {name!r}; name it in ibu_managed_cluster")
+        return self._row(host, entry, entry)
 
-    try:
-        return row._replace(correction=hub.write(host.managed_cluster, decide))
-    except IbuError as error:
-        return row._replace(error=f"the hub did not take it: {error}")
+    def _row(self, host: Host, before: Entry, now: Entry) -> _Row:
+        state = self._states[host.name]
+        if isinstance(state, IbuError):
+            return _without(f"the cluster does not say where it stands: {state}", before)
+        hub, name = self._hubs[host.name], host.managed_cluster
+        holds = hub.holds.get(name, ()) if self._respect else ()
+        found = _labels.correction(state, now.labels, now.annotations, holds, hub.busy.get(name, ""))
+        return _Row(before, found, found.reason if found.wrong else "")
+
+    def _write(self, host: Host, row: _Row) -> _Row:
+        """Write; where somebody else was faster, look at the cluster and at the hub again, and decide again."""
+        rows = [row]
+
+        def decide(entry: Entry, again: bool) -> _labels.Correction:
+            if again:
+                self._states[host.name] = self._state(host)
+                rows.append(self._row(host, entry, entry))
+            return rows[-1].correction
+
+        try:
+            self._hubs[host.name].write(host.managed_cluster, decide)
+        except IbuError as error:
+            return rows[-1]._replace(error=f"the hub did not take it: {error}")
+        return rows[-1]
 
 
 def _lines(rows: t.Mapping[str, _Row], *, check: bool) -> list[str]:
@@ -166,6 +194,8 @@ def _result(rows: t.Mapping[str, _Row]) -> dict[str, t.Any]:
 def _diff(row: _Row) -> dict[str, str]:
     before = set(_labels.ours(row.before.labels)) if row.before else set()
     after = (before | set(row.correction.add)) - set(row.correction.remove)
+    if row.correction.release:
+        before.add(DISABLE_AUTO_IMPORT)
     return {
         "before": "".join(f"{key}\n" for key in sorted(before)),
         "after": "".join(f"{key}\n" for key in sorted(after)),

@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import DISABLE_AUTO_IMPORT
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import label
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Observed, State
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Observed, Stage, State
 
 # What TALM itself takes for one of its labels.
 _IBGU_LABEL = re.compile(r"lcm\.openshift\.io/ibgu-[a-zA-Z]+-(completed|failed)")
@@ -88,11 +89,15 @@ def ours(labels: t.Mapping[str, str]) -> list[str]:
 
 
 def correction(
-    observed: Observed, labels: t.Mapping[str, str], annotations: t.Mapping[str, str], held_by: str | None = None
+    observed: Observed,
+    labels: t.Mapping[str, str],
+    annotations: t.Mapping[str, str],
+    holds: t.Iterable[Hold] = (),
+    busy: str = "",
 ) -> Correction:
     """What brings the hub into line with a cluster.
 
-    ``held_by`` names a group upgrade that lists the cluster: TALM would put back what it has given the cluster.
+    ``holds`` are what group upgrades keep doing to its labels; ``busy`` names one that is not done with it.
     """
     expected = _EXPECTED.get(observed.state)
     if expected is None:
@@ -103,18 +108,19 @@ def correction(
     add = tuple(sorted(set(expected) - good))
     remove = tuple(sorted(present - set(expected)))
     release = observed.state in _SETTLED and DISABLE_AUTO_IMPORT in annotations
-    reason = f"the cluster is {observed.state}"
-    if held_by and (add or remove):
-        return Correction(
-            f"{reason}, but the group upgrade {held_by} still lists it and TALM would change the labels back; delete "
-            f"it first (ibgu_plan, state: absent)",
-            add,
-            remove,
-            release,
-            keep=True,
-            wrong=True,
+    found = Correction(f"the cluster is {observed.state}", add, remove, release)
+    if busy and found.is_needed:
+        # It may wait for its turn with its auto-import held back already, and TALM labels it as it goes.
+        why = f"{found.reason}, but the group upgrade {busy} is not done with it; wait for the end of the step"
+        return dataclasses.replace(found, reason=why, keep=True)
+    held_by = next((hold.name for hold in holds if hold.undoes(add, remove)), None)
+    if held_by:
+        why = (
+            f"{found.reason}, but the group upgrade {held_by} still lists it and TALM would change the labels back; "
+            "delete it first (ibgu_plan, state: absent)"
         )
-    return Correction(reason, add, remove, release)
+        return dataclasses.replace(found, reason=why, keep=True, wrong=True)
+    return found
 
 
 def _why_unknown(observed: Observed) -> str:
@@ -123,11 +129,63 @@ def _why_unknown(observed: Observed) -> str:
     return f"it is {observed.state}"
 
 
-def holders(group_upgrades: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, str]:
-    """By cluster, a group upgrade whose labels TALM keeps giving it: it lists the cluster and has not let it go."""
-    found: dict[str, str] = {}
-    for ibgu in group_upgrades:
-        name = f"{ibgu['metadata']['namespace']}/{ibgu['metadata']['name']}"
-        for entry in (ibgu.get("status") or {}).get("clusters") or ():
-            found.setdefault(entry["name"], name)
-    return found
+# --- what group upgrades do ---------------------------------------------------------------------------------------
+
+# Completed, these take all labels away instead of adding one.
+_LAST = tuple(action for action in Action if action.stage is Stage.IDLE)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What TALM does to the labels of one cluster whenever it looks at a group upgrade.
+
+    It gives the labels of every action that has ended, and takes none away. Once the cluster was finalized or
+    aborted, it takes all away instead, also those that somebody else has given since (``strips``).
+    """
+
+    name: str
+    gives: frozenset[str] = frozenset()
+    strips: bool = False
+
+    def undoes(self, add: t.Collection[str], remove: t.Collection[str]) -> bool:
+        """True where TALM would undo this change."""
+        return bool(add) if self.strips else not self.gives.isdisjoint(remove)
+
+
+def name_of(document: t.Mapping[str, t.Any]) -> str:
+    """NAMESPACE/NAME."""
+    return f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+
+
+def holds_of(group_upgrade: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, Hold]]:
+    """The clusters that a group upgrade lists, and what TALM keeps doing to their labels."""
+    name = name_of(group_upgrade)
+    for entry in (group_upgrade.get("status") or {}).get("clusters") or ():
+        completed = _actions(entry, "completedActions")
+        gives = {label(action, "completed") for action in completed}
+        gives |= {label(action, "failed") for action in _actions(entry, "failedActions")}
+        if any(action in _LAST for action in completed):
+            yield entry["name"], Hold(name, strips=True)
+        elif gives:
+            yield entry["name"], Hold(name, frozenset(gives))
+
+
+def _actions(entry: t.Mapping[str, t.Any], key: str) -> list[str]:
+    return [str(item["action"]) for item in entry.get(key) or ()]
+
+
+def is_over(group_upgrade: t.Mapping[str, t.Any]) -> bool:
+    """True where TALM has seen the whole plan and every step has ended."""
+    meta, status = group_upgrade["metadata"], group_upgrade.get("status") or {}
+    seen = status.get("observedGeneration") == meta.get("generation")
+    conditions = status.get("conditions") or ()
+    return seen and any(c.get("type") == "Progressing" and c.get("status") == "False" for c in conditions)
+
+
+def under_way(cgu: t.Mapping[str, t.Any]) -> list[str]:
+    """The clusters that a ClusterGroupUpgrade has taken on and is not done with."""
+    status = cgu.get("status") or {}
+    if any(c.get("type") == "Succeeded" for c in status.get("conditions") or ()):
+        return []
+    done = {entry["name"] for entry in status.get("clusters") or ()}
+    return [name for batch in status.get("remediationPlan") or () for name in batch if name not in done]

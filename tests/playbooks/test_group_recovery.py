@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -33,7 +32,6 @@ AGAIN = {
     "ibgu_poll_interval": 0.1,
     "ibgu_look_interval": 0.3,
 }
-HOLD = "import.open-cluster-management.io/disable-auto-import"
 
 
 @pytest.fixture
@@ -44,10 +42,6 @@ def upgraded(prepare: Prepare) -> Playground:
     run = ground.play("group_upgrade", **first)
     assert failed_hosts(run) == names(3), run.output
     return ground
-
-
-def annotations(ground: Playground, name: str) -> dict[str, Any]:
-    return hub(ground).get(f"{MANAGED}/{name}").document["metadata"].get("annotations") or {}
 
 
 def set_labels(ground: Playground, name: str, **wanted: str | None) -> None:
@@ -94,75 +88,3 @@ def test_labels_that_would_choose_wrongly_stop_it_before_anything_is_sent(upgrad
     assert "the labels on the hub do not say what the clusters say" in run.words
     assert "north-rollback" not in group_upgrades(ground)
     assert ground.writes()["hub"] == before
-
-
-def wrong(prepare: Prepare, **clusters: dict[str, Any]) -> Playground:
-    """A fleet in several states whose hub has heard of none of them, and is not looked after by TALM."""
-    return prepare(scenario(len(clusters), hub={"talm": False}, clusters_extra=clusters))
-
-
-FLEET: dict[str, dict[str, Any]] = {
-    "site-0001": {},
-    "site-0002": {"initial": "PrepCompleted"},
-    "site-0003": {"initial": "UpgradeCompleted"},
-    "site-0004": {"initial": "AutoRolledBack"},
-}
-
-
-def test_labels_are_corrected_and_a_second_run_changes_nothing(prepare: Prepare) -> None:
-    ground = wrong(prepare, **FLEET)
-    set_labels(ground, "site-0001", prep_completed="", upgrade_failed="")
-    hub(ground).merge_patch(f"{MANAGED}/site-0001", {"metadata": {"annotations": {HOLD: "true"}}})
-    hub(ground).merge_patch(f"{MANAGED}/site-0002", {"metadata": {"annotations": {HOLD: "true"}}})
-
-    before = ground.writes()
-    looked = ground.play("hub_labels", "--check", "--diff")
-    assert looked.code == 0, looked.output
-    assert "WOULD CHANGE" in looked.output and "-lcm.openshift.io/ibgu-upgrade-failed" in looked.output
-    assert ground.writes() == before
-
-    run = ground.play("hub_labels")
-    assert run.code == 0, run.output
-    assert {name: labels(ground, name) for name in FLEET} == {
-        "site-0001": set(),
-        "site-0002": {"prep-completed"},
-        "site-0003": {"prep-completed", "upgrade-completed"},
-        "site-0004": {"prep-completed", "upgrade-failed"},
-    }
-    assert HOLD not in annotations(ground, "site-0001")
-    # It may be about to reboot into the other release.
-    assert annotations(ground, "site-0002")[HOLD] == "true"
-    assert (
-        "ibgu-prep-completed removed, ibgu-upgrade-failed removed, auto-import on again: the cluster is idle"
-        in run.words
-    )
-
-    before = ground.writes()
-    again = ground.play("hub_labels")
-    assert again.code == 0 and "changed=0" in again.output, again.output
-    assert ground.writes() == before
-    assert ground.touched() == []
-
-
-def test_a_cluster_that_does_not_answer_is_left_alone_and_fails_its_host(prepare: Prepare) -> None:
-    ground = prepare(scenario(2, hub={"talm": False}, troubles={"site-0002": {"kubeconfig_missing": {}}}))
-    set_labels(ground, "site-0001", prep_failed="")
-    set_labels(ground, "site-0002", prep_failed="")
-
-    run = ground.play("hub_labels", ibgu_contact_timeout=1)
-
-    assert run.code == 2 and failed_hosts(run) == names(2), run.output
-    assert (labels(ground, "site-0001"), labels(ground, "site-0002")) == (set(), {"prep-failed"})
-
-
-def test_labels_that_talm_would_put_back(upgraded: Playground) -> None:
-    ground = upgraded
-    set_labels(ground, "site-0003", prep_failed=None)
-
-    run = ground.play("hub_labels")
-    assert run.code == 2 and failed_hosts(run) == names(3), run.output
-    assert "the group upgrade ibu/north still lists it and TALM would change the labels back" in run.words
-
-    run = ground.play("hub_labels", ibgu_despite_group_upgrades=True)
-    assert run.code == 0, run.output
-    assert labels(ground, "site-0003") == {"prep-failed"}

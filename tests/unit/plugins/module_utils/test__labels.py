@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._labels import correction, holders
+from ansible_collections.sno.image_upgrade.plugins.module_utils._labels import (
+    Hold,
+    correction,
+    holds_of,
+    is_over,
+    under_way,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, State
 
-from .groups import PREP_DONE, PREP_FAILED, ROLLBACK_DONE, UPGRADE_DONE, UPGRADE_FAILED, entry, ibgu, steps
+from .groups import PREP_DONE, PREP_FAILED, ROLLBACK_DONE, UPGRADE_DONE, UPGRADE_FAILED, cgu, entry, ibgu, steps
 
 HOLD = "import.open-cluster-management.io/disable-auto-import"
 HELD = {HOLD: "true"}
@@ -102,24 +108,97 @@ def test_what_is_not_held_back_is_not_released() -> None:
     assert not correction(Observed(State.IDLE), labels(), {"other": "x"}).is_needed
 
 
+GIVES = Hold("ibu/north", frozenset([PREP_FAILED]))
+STRIPS = Hold("ibu/north", strips=True)
+
+
 def test_labels_that_talm_would_put_back() -> None:
-    found = correction(Observed(State.IDLE), labels(PREP_FAILED), {}, "ibu/north")
+    found = correction(Observed(State.IDLE), labels(PREP_FAILED), {}, [GIVES])
 
     assert not found.is_needed and found.wrong
     assert "ibu/north still lists it" in found.reason and "delete it first" in found.reason
 
 
+def test_labels_that_talm_would_take_away_again() -> None:
+    found = correction(Observed(State.PREP_COMPLETED), labels(), {}, [STRIPS])
+
+    assert not found.is_needed and found.wrong
+
+
+@pytest.mark.parametrize(
+    ("state", "present", "hold"),
+    [
+        # It gives what is missing itself, takes away what is too much itself, or has nothing to do with it.
+        (State.PREP_FAILED, [], GIVES),
+        (State.IDLE, [PREP_FAILED], STRIPS),
+        (State.UPGRADE_COMPLETED, [PREP_DONE, UPGRADE_FAILED], Hold("ibu/north", frozenset([PREP_DONE]))),
+    ],
+)
+def test_a_group_upgrade_that_would_undo_nothing_holds_nobody(state: State, present: list[str], hold: Hold) -> None:
+    assert correction(Observed(state), labels(*present), {}, [hold]).is_needed
+
+
+def test_one_of_several_group_upgrades_is_enough() -> None:
+    found = correction(Observed(State.IDLE), labels(PREP_FAILED), {}, [STRIPS, Hold("ibu/two", GIVES.gives)])
+
+    assert found.wrong and "ibu/two" in found.reason
+
+
 def test_a_group_upgrade_does_no_harm_to_labels_that_are_right() -> None:
-    found = correction(Observed(State.PREP_FAILED), labels(PREP_FAILED), HELD, "ibu/north")
+    found = correction(Observed(State.PREP_FAILED), labels(PREP_FAILED), HELD, [GIVES])
 
     assert not found.wrong and not found.is_needed
 
 
 def test_the_annotation_may_go_although_a_group_upgrade_lists_the_cluster() -> None:
-    assert correction(Observed(State.IDLE), labels(), HELD, "ibu/north").release
+    assert correction(Observed(State.IDLE), labels(), HELD, [GIVES]).release
 
 
-def test_who_is_listed_by_whom() -> None:
-    found = holders([ibgu(steps(["Prep"]), [entry("a"), entry("b")]), ibgu(steps(["Abort"]), [entry("b")], name="two")])
+@pytest.mark.parametrize(("present", "annotations"), [([], HELD), ([PREP_FAILED], {})])
+def test_a_cluster_that_waits_for_its_turn_is_left_alone(present: list[str], annotations: dict[str, str]) -> None:
+    found = correction(Observed(State.IDLE), labels(*present), annotations, busy="ibu/north")
 
-    assert found == {"a": "ibu/north", "b": "ibu/north"}
+    assert found.keep and not found.is_needed and not found.wrong
+    assert "ibu/north is not done with it" in found.reason
+
+
+def test_nothing_is_said_of_the_turn_of_a_cluster_whose_labels_are_right() -> None:
+    found = correction(Observed(State.IDLE), labels(), {}, busy="ibu/north")
+
+    assert (found.keep, found.reason) == (False, "the cluster is idle")
+
+
+def test_what_a_group_upgrade_keeps_doing_to_labels() -> None:
+    north = ibgu(
+        steps(["Prep"], ["Upgrade"], ["FinalizeUpgrade"]),
+        [
+            entry("begun", current="Prep"),
+            entry("failed", ["Prep"], {"Upgrade": "why"}),
+            entry("finalized", ["Prep", "Upgrade", "FinalizeUpgrade"]),
+            entry("aborted", ["AbortOnFailure"], {"Prep": "why"}),
+        ],
+    )
+
+    assert dict(holds_of(north)) == {
+        "failed": Hold("ibu/north", frozenset([PREP_DONE, UPGRADE_FAILED])),
+        "finalized": STRIPS,
+        "aborted": STRIPS,
+    }
+    assert not dict(holds_of({"metadata": {"name": "new", "namespace": "ibu"}}))
+
+
+@pytest.mark.parametrize(
+    ("observed", "progressing", "over"),
+    [(1, False, True), (1, True, False), (0, False, False), (None, None, False), (1, None, False)],
+)
+def test_when_a_group_upgrade_is_over(observed: int | None, progressing: bool | None, over: bool) -> None:
+    assert is_over(ibgu(steps(["Prep"]), observed=observed, progressing=progressing)) is over
+
+
+def test_whom_a_step_is_not_done_with() -> None:
+    plan = steps(["Prep", "Upgrade"])
+    batches = [["a", "b"], ["c", "d"]]
+
+    assert under_way(cgu(plan, 0, batches, {"a": "complete", "b": "timedout"})) == ["c", "d"]
+    assert under_way(cgu(plan, 0, batches, {"a": "complete"}, succeeded=False)) == []
+    assert under_way({"metadata": {"name": "not-begun"}}) == []
