@@ -30,7 +30,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._labels import C
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, State, Word
 
 if t.TYPE_CHECKING:
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import Mine
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import Location, Mine
 
 MANUAL_CLEANUP = "lca.openshift.io/manual-cleanup-done"
 BACK_DOOR = (
@@ -238,12 +238,17 @@ def _cleanup_failed(scene: _Scene) -> Recovery:
     saw = [f"cleanup of {in_words(failure.part)} failed: {failure.why}" for failure in failures]
     if scene.mine is not None:
         saw += [location.problem for location in scene.mine.needed if location.problem]
+    given_up = bool(parts & OF_STORE) and _is_given_up(scene)
+    if scene.observed.state is State.FINALIZE_FAILED and _lost(scene):
+        saw.append(_HEALTH_OF_STORE)
     steps = [*_logs(scene)]
-    if parts & OF_STORE:
+    if parts & OF_STORE and not given_up:
         steps += _location_steps(scene)
+    if given_up:
+        steps.append(Step(Do.OADP, _orphan_words(scene.mine), "the bucket is given up, and the agent would fail again"))
     why = "the cause may be gone; it repeats all parts"
     steps.append(Step(Do.RETRY, "ask the Lifecycle Agent to retry its cleanup", why, "annotation manual-cleanup-done"))
-    if parts & THROUGH_API:
+    if parts & THROUGH_API and not given_up:
         text = f"if that fails: {_oadp_words(scene.mine)}, then ask again"
         steps.append(Step(Do.OADP, text, "the agent needs them gone", fallback=True))
     if Part.STATEROOT in parts:
@@ -256,15 +261,40 @@ def _for_people(parts: t.Collection[Part]) -> list[Part]:
     return [part for part in Part if part in parts and part not in (*THROUGH_API, Part.STATEROOT)]
 
 
+def _bad(scene: _Scene) -> list[Location]:
+    """The locations that are needed, and that Velero cannot delete from."""
+    return [location for location in scene.mine.needed if not location.usable] if scene.mine else []
+
+
+def _lost(scene: _Scene) -> bool:
+    bad = _bad(scene)
+    return bool(bad) and all(location.lost for location in bad)
+
+
+def _is_given_up(scene: _Scene) -> bool:
+    """True where the user has said that the bucket is lost, and it does not answer."""
+    return scene.wishes.orphan_data and _lost(scene)
+
+
+_HEALTH_OF_STORE = (
+    "a finalize waits until the cluster is healthy, which takes every backup location to be Available, or its "
+    "DataProtectionApplication to be gone"
+)
+
+
 def _location_steps(scene: _Scene) -> list[Step]:
-    bad = [location for location in scene.mine.needed if not location.usable] if scene.mine else []
-    if not bad:
+    if not _bad(scene):
         return []
-    if scene.wishes.orphan_data and all(location.lost for location in bad):
-        return []
-    minutes = scene.wishes.location_timeout / 60
-    text = f"wait up to {minutes:.0f} min for the backup location"
+    seconds = scene.wishes.location_timeout
+    lasting = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+    text = f"wait up to {lasting} for the backup location"
     return [Step(Do.LOCATION, text, "without it every deletion fails again")]
+
+
+def _orphan_words(mine: Mine | None) -> str:
+    backups = _oadp_report.counted(mine.backups) if mine and mine.backups else "OADP's leftovers of this cluster"
+    stay = f"; {_oadp_report.others_stay(mine)}" if mine and mine.others else ""
+    return f"remove the objects of {backups}; their data stays in the bucket{stay}"
 
 
 def _oadp_words(mine: Mine | None) -> str:

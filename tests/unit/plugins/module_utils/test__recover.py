@@ -221,9 +221,19 @@ def test_a_failed_cleanup_of_backups_waits_for_the_store_asks_and_then_deletes()
 def test_no_wait_where_the_store_answers_or_is_given_up() -> None:
     there = dataclasses.replace(UNAVAILABLE, phase="Available")
 
-    for wishes, mine in ((Wishes(), leftovers(there)), (Wishes(orphan_data=True), leftovers())):
-        found = recover(at(State.ABORT_FAILED, BACKUPS), wishes, mine)
-        assert Do.LOCATION not in [step.do for step in found.steps]
+    answers = recover(at(State.ABORT_FAILED, BACKUPS), Wishes(), leftovers(there))
+    given_up = recover(at(State.ABORT_FAILED, BACKUPS), Wishes(orphan_data=True), leftovers())
+
+    assert [step.do for step in answers.steps] == [Do.LOGS, Do.RETRY, Do.OADP]
+    assert [step.do for step in given_up.steps] == [Do.LOGS, Do.OADP, Do.RETRY]
+    assert "their data stays in the bucket" in given_up.steps[1].text
+
+
+def test_a_finalize_without_its_bucket_says_that_it_will_wait_for_health() -> None:
+    words = "which takes every backup location to be Available"
+
+    assert any(words in saw for saw in recover(at(State.FINALIZE_FAILED, BACKUPS), Wishes(), leftovers()).saw)
+    assert not any(words in saw for saw in recover(at(State.ABORT_FAILED, BACKUPS), Wishes(), leftovers()).saw)
 
 
 def test_a_stateroot_is_named_with_the_exact_command_unless_there_is_access_to_the_node() -> None:
