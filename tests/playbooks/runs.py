@@ -38,6 +38,7 @@ VARIABLES: dict[str, Any] = {
     "ibu_verify_timeout": 2,
     "ibu_contact_timeout": 4,
     "ibu_progress_interval": 1,
+    "must_gather_least_free": "1M",
 }
 
 
@@ -103,7 +104,8 @@ class Playground:
 
     def command(self, playbook: str | Path, *arguments: str, **variables: Any) -> list[str]:
         """The command line. A variable that is None is left out."""
-        given = {**VARIABLES, "ibu_outcome_file": str(self.outcome_file), **self.variables, **variables}
+        own = {"ibu_outcome_file": str(self.outcome_file), "must_gather_folder": str(self.directory / "must-gather")}
+        given = {**VARIABLES, **own, **self.variables, **variables}
         given = {name: value for name, value in given.items() if value is not None}
         where = f"playbooks/{playbook}.yml" if isinstance(playbook, str) and "." not in playbook else str(playbook)
         return [str(ANSIBLE_PLAYBOOK), "-i", str(self.fleet.inventory), "-e", json.dumps(given), *arguments, where]
