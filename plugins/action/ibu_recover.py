@@ -102,6 +102,8 @@ class ActionModule(FleetAction):
             if stop.is_set():
                 # Whoever asked for the stop is gone or going, and nobody listens any more.
                 os._exit(128 + signals.number)
+        for hub in hubs.values():
+            hub.close()
         lines = plan_lines(_plans(outcomes, drives.made), check=self.check_mode) if look else end_lines(outcomes)
         for line in lines:
             self.show(line)
@@ -239,16 +241,22 @@ class _Hub:
         """Bring it into line: whether something was written, and why something was left. Raises IbuError."""
         found = self.correction(observed)
         if found.keep:
-            if found.release:
+            release = found.release and found.wrong
+            if release:
                 # Labels that TALM would put back are no reason to keep the cluster from being imported.
                 self._import.release()
-            return found.release, found.reason if found.wrong else ""
-        written = self._hub.write(self._name, lambda entry: self._judged(observed, entry))
+            return release, found.reason if found.add or found.remove or found.release else ""
+        written = self._hub.write(self._name, lambda entry, _again: self._judged(observed, entry))
         return written.is_needed, ""
 
+    def close(self) -> None:
+        """Drop the connections to the hub."""
+        self._hub.close()
+
     def _judged(self, observed: Observed, entry: Entry) -> _labels.Correction:
-        held_by = self._hub.holders.get(self._name) if self._respect else None
-        return _labels.correction(observed, entry.labels, entry.annotations, held_by)
+        holds = self._hub.holds.get(self._name, ()) if self._respect else ()
+        busy = self._hub.busy.get(self._name, "")
+        return _labels.correction(observed, entry.labels, entry.annotations, holds, busy)
 
 
 def _hubs(hosts: t.Sequence[Host], *, respect: bool) -> dict[str, _Hub]:

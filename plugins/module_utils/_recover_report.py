@@ -32,9 +32,11 @@ def plan_lines(plans: t.Mapping[str, Plan], *, check: bool) -> list[str]:
     """One block per cluster; clusters of the same outage, which say the same, share one."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, plan in plans.items():
-        groups.setdefault(tuple(_body(plan, check)), []).append(name)
+        # Clusters in different states do not share a block, whatever else they have in common.
+        state = f"{plan.seen.stage} {plan.seen.state}" if plan.seen else ""
+        groups.setdefault((state, *_body(plan, check)), []).append(name)
     lines = []
-    for body, names in groups.items():
+    for (_state, *body), names in groups.items():
         lines.append(_head(names, plans))
         lines += [line.replace("{cluster}", ",".join(names)) for line in body]
     return [*lines, _NOTHING] if check else lines
