@@ -107,7 +107,7 @@ class ActionModule(FleetAction):
         lines = plan_lines(_plans(outcomes, drives.made), check=self.check_mode) if look else end_lines(outcomes)
         for line in lines:
             self.show(line)
-        return _result(outcomes, drives.made, look=look)
+        return {**_result(outcomes, drives.made, look=look), "check_mode": self.check_mode}
 
     def _chosen(self, names: list[str] | None, task_vars: t.Mapping[str, t.Any]) -> list[Host]:
         """The hosts of the batch, or those of them that are named."""

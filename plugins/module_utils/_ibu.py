@@ -61,7 +61,8 @@ _ABORT_COMMAND = "ansible-playbook sno.image_upgrade.abort -l {cluster}"
 _STATUS_COMMAND = "ansible-playbook sno.image_upgrade.status -l {cluster}"
 _ROLLBACK_COMMAND = "ansible-playbook sno.image_upgrade.rollback -l {cluster}"
 _CLEANUP_ADVICE = (
-    "repair what the message names, then annotate the ImageBasedUpgrade with lca.openshift.io/manual-cleanup-done"
+    "ansible-playbook sno.image_upgrade.recover -l {cluster}, or repair what the message names, then annotate the "
+    "ImageBasedUpgrade with lca.openshift.io/manual-cleanup-done"
 )
 
 _NEXT_STEPS = {
@@ -69,7 +70,8 @@ _NEXT_STEPS = {
     State.UPGRADE_FAILED_PRE_PIVOT: f"collect logs, {_ABORT_COMMAND}, then start again from Prep",
     State.ROLLED_BACK: f"it runs its old release again; collect logs, then {_ABORT_COMMAND}",
     State.UPGRADE_FAILED_POST_PIVOT: f"collect logs, then {_ROLLBACK_COMMAND}",
-    State.ROLLBACK_FAILED: "stop; collect logs and call a person: no automatic way leads out of a failed rollback",
+    State.ROLLBACK_FAILED: "stop; collect logs and call a person: no automatic way leads out of a failed rollback; "
+    "ansible-playbook sno.image_upgrade.recover -l {cluster} --check says what is known of it, and the back door",
     State.ABORT_FAILED: _CLEANUP_ADVICE,
     State.FINALIZE_FAILED: _CLEANUP_ADVICE,
     State.INVALID_TRANSITION: "set spec.stage back to the stage that the cluster is in",
@@ -294,7 +296,9 @@ def _expired(observed: Observed, goal: Goal) -> Fail | None:
         goal,
         f"rollback was safe until {until:%Y-%m-%d %H:%M}Z; the old release's control plane certificates may have "
         "expired, and the node would then need its certificate signing requests approved by hand",
-        "stay on the new release and finalize, or allow it explicitly (rollback_after_expiration)",
+        "stay on the new release and finalize, or allow it explicitly (ibu_rollback_after_expiration=true); after "
+        "the reboot, with the admin kubeconfig, approve the node's client and serving requests (oc get csr, oc adm "
+        "certificate approve) until it is Ready and no request is pending",
     )
 
 

@@ -195,6 +195,11 @@ failed_clusters:
   sample:
     site-0007: >-
       site-0007: a person must decide: the rollback failed: failed to set default deployment: exit status 1 → no automatic way leads out ...
+check_mode:
+  description: Whether this was check mode, also where only the task says so.
+  returned: success
+  type: bool
+  sample: false
 needs_logs:
   description: The hosts whose logs have to be saved before anything is done. In check mode and with O(look), before anything will be.
   returned: success
