@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fleetsim import ibu, leftovers
+from fleetsim import ibu, leftovers, lvms
 from fleetsim.faults import HttpError
 from fleetsim.objectstore import CLUSTER_ID
 from fleetsim.populate import DEPLOYMENT, claim, condition, deployment, operator_status, volume
@@ -195,6 +195,8 @@ def at_moment(cluster: Cluster, moment: str) -> None:
         _operator(cluster, str(params["operator"]), False)
     if params := cluster.troubles.get("restore_failed_object"):
         _failed_restore(cluster, params)
+    if params := cluster.troubles.get(lvms.TROUBLE):
+        lvms.place(cluster, params)
 
 
 def _in_seed(cluster: Cluster) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from fleetsim import lvms
 from fleetsim.clock import rfc3339
 from fleetsim.objectstore import BACKUPS, CLUSTER_ID, LOCATIONS, REQUESTS, RESTORES, Bucket
 from fleetsim.ports import OADP_NAMESPACE, Object
@@ -30,6 +31,7 @@ def begin(cluster: Cluster, name: str, params: Params) -> bool:
         "requests_left": _requests,
         "restores_left": _restores,
         "pv_policy_left": _volume,
+        lvms.TROUBLE: lvms.place,
         "location_unavailable": _unavailable,
         "bucket_lost": _lose,
         "bucket_shared": _share,

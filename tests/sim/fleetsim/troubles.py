@@ -335,6 +335,11 @@ TROUBLES: dict[str, Trouble] = {
     "pv_policy_left": _T(
         "A PersistentVolume is still switched to Retain, of phase `phase`.", {"name": "pv-app", "phase": "Bound"}
     ),
+    "lvms_volumes": _T(
+        "The application has a volume of LVM Storage; after the upgrade its contents are missing by `cause`: backup or "
+        "restore (which lacks something), or None.",
+        {"cause": None},
+    ),
     "rollback_failed": _T(
         "Rollback fails in the new stateroot.",
         {"message": "failed to set default deployment: exit status 1"},
