@@ -21,6 +21,7 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_labels impo
 
 _READERS = 100
 _WRITERS = 16
+_SILENT = "the cluster does not say where it stands"
 
 
 class ActionModule(FleetAction):
@@ -133,7 +134,7 @@ class _Desk:
     def _row(self, host: Host, before: Entry, now: Entry) -> _Row:
         state = self._states[host.name]
         if isinstance(state, IbuError):
-            return _without(f"the cluster does not say where it stands: {state}", before)
+            return _without(f"{_SILENT}: {state}", before)
         hub, name = self._hubs[host.name], host.managed_cluster
         holds = hub.holds.get(name, ()) if self._respect else ()
         found = _labels.correction(state, now.labels, now.annotations, holds, hub.busy.get(name, ""))
@@ -157,21 +158,21 @@ class _Desk:
 
 
 def _lines(rows: t.Mapping[str, _Row], *, check: bool) -> list[str]:
-    """One entry per finding, not per cluster."""
+    """One entry per finding, not per cluster. Every silence has its own words; the first stands for all."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name, row in rows.items():
         groups.setdefault(_finding(row, check), []).append(name)
     order = ["FAILED", "LEFT ALONE", "WOULD CHANGE", "CHANGED", "AGREES"]
     lines = []
     for (word, text), names in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1]))):
-        lines.append(f"{word:<12} {len(names):>4}  {text}")
+        lines.append(f"{word:<12} {len(names):>4}  {rows[names[0]].error if text == _SILENT else text}")
         lines.append(f"{' ' * 19}{names_in_short(names)}")
     return lines
 
 
 def _finding(row: _Row, check: bool) -> tuple[str, str]:
     if row.error:
-        return "FAILED", row.error
+        return "FAILED", _SILENT if row.error.startswith(_SILENT) else row.error
     if row.correction.keep:
         return "LEFT ALONE", row.correction.reason
     if row.correction.is_needed:

@@ -15,9 +15,13 @@ description:
   - Where a cluster is Idle, because its upgrade was finalized or cancelled, all of them are removed.
   - Removes the annotation C(import.open-cluster-management.io/disable-auto-import) from clusters that stand still in the release
     that they will run, so that the hub imports them again.
-  - A cluster whose stage is running, that does not answer, or whose cleanup has failed, is left alone.
-  - While a group upgrade lists a cluster, TALM changes its labels back. Such a cluster is left alone and stands in
-    RV(failed_clusters), unless its labels are right.
+  - A cluster whose stage is running, or whose cleanup has failed, is left alone. So is one that a running group upgrade has
+    taken on and is not done with, for it may be about to reboot into the other release.
+  - While a group upgrade lists a cluster, TALM gives it the labels of the actions that have ended again, or takes them all away
+    again once it was finalized or aborted. Where that would undo the correction, the cluster is left alone and stands in
+    RV(failed_clusters).
+  - A cluster that does not answer, or that the hub does not know, is left alone and stands in RV(failed_clusters), and so are all
+    clusters of a hub that does not answer.
   - An option that the task does not give is taken from the variable C(ibgu_OPTION).
 author:
   - The sno.image_upgrade authors (@sno-image-upgrade)
@@ -37,9 +41,14 @@ options:
     type: float
     default: 10
   despite_group_upgrades:
-    description: Whether to correct labels although a group upgrade still lists the cluster, so that TALM may change them back.
+    description:
+      - Whether to correct labels although a group upgrade still lists the cluster, so that TALM may change them back.
+      - Clusters that a running step is not done with are left alone all the same.
     type: bool
     default: false
+notes:
+  - Reading needs the right to list managedclusters, imagebasedgroupupgrades and clustergroupupgrades on the hub. Without the second
+    there is a warning; without the third, every cluster that a running group upgrade selects is left alone.
 seealso:
   - module: sno.image_upgrade.ibgu_info
 """
