@@ -239,7 +239,7 @@ def _cleanup_failed(scene: _Scene) -> Recovery:
     if scene.mine is not None:
         saw += [location.problem for location in scene.mine.needed if location.problem]
     given_up = bool(parts & OF_STORE) and _is_given_up(scene)
-    if scene.observed.state is State.FINALIZE_FAILED and _lost(scene):
+    if scene.observed.state is State.FINALIZE_FAILED and given_up:
         saw.append(_HEALTH_OF_STORE)
     steps = [*_logs(scene)]
     if parts & OF_STORE and not given_up:
@@ -266,14 +266,10 @@ def _bad(scene: _Scene) -> list[Location]:
     return [location for location in scene.mine.needed if not location.usable] if scene.mine else []
 
 
-def _lost(scene: _Scene) -> bool:
-    bad = _bad(scene)
-    return bool(bad) and all(location.lost for location in bad)
-
-
 def _is_given_up(scene: _Scene) -> bool:
     """True where the user has said that the bucket is lost, and it does not answer."""
-    return scene.wishes.orphan_data and _lost(scene)
+    bad = _bad(scene)
+    return scene.wishes.orphan_data and bool(bad) and all(location.lost for location in bad)
 
 
 _HEALTH_OF_STORE = (

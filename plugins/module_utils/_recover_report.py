@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import collections
+import re
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock, result_words
@@ -18,6 +19,8 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._report import n
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, Outcome
 
 _NOTHING = "Nothing was changed."
+# Every cluster looks at its own time at the store that they share.
+_VALIDATED = re.compile(r" \(validated [^)]*\)")
 
 
 class Plan(t.NamedTuple):
@@ -34,9 +37,10 @@ def plan_lines(plans: t.Mapping[str, Plan], *, check: bool) -> list[str]:
     for name, plan in plans.items():
         # Clusters in different states do not share a block, whatever else they have in common.
         state = f"{plan.seen.stage} {plan.seen.state}" if plan.seen else ""
-        groups.setdefault((state, *_body(plan, check)), []).append(name)
+        groups.setdefault((state, *(_VALIDATED.sub("", line) for line in _body(plan, check))), []).append(name)
     lines = []
-    for (_state, *body), names in groups.items():
+    for names in groups.values():
+        body = _body(plans[names[0]], check)
         lines.append(_head(names, plans))
         lines += [line.replace("{cluster}", ",".join(names)) for line in body]
     return [*lines, _NOTHING] if check else lines

@@ -231,9 +231,10 @@ def test_no_wait_where_the_store_answers_or_is_given_up() -> None:
 
 def test_a_finalize_without_its_bucket_says_that_it_will_wait_for_health() -> None:
     words = "which takes every backup location to be Available"
+    wishes = Wishes(orphan_data=True)
 
-    assert any(words in saw for saw in recover(at(State.FINALIZE_FAILED, BACKUPS), Wishes(), leftovers()).saw)
-    assert not any(words in saw for saw in recover(at(State.ABORT_FAILED, BACKUPS), Wishes(), leftovers()).saw)
+    assert any(words in saw for saw in recover(at(State.FINALIZE_FAILED, BACKUPS), wishes, leftovers()).saw)
+    assert not any(words in saw for saw in recover(at(State.ABORT_FAILED, BACKUPS), wishes, leftovers()).saw)
 
 
 def test_a_stateroot_is_named_with_the_exact_command_unless_there_is_access_to_the_node() -> None:
