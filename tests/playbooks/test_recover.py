@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes
 import pytest
+
+from fleetsim.sysroots import ScratchSysroot, why_not
 
 from .runs import Playground, Run, names, scenario, until
 
@@ -296,3 +300,56 @@ def test_killed_at_any_moment_the_next_run_converges(prepare: Prepare, moment: i
     # Whatever was destroyed was saved before.
     assert set(names(1, 2, 3, 4)) == archives(ground)
     assert not ground.refusals()
+
+
+@pytest.fixture(name="node")
+def fixture_node(tmp_path: Path) -> Iterator[ScratchSysroot]:
+    """A node with deployments of a real ostree, which runs the old release and holds the attempt's stateroot."""
+    if reason := why_not():
+        pytest.skip(reason)
+    sysroot = ScratchSysroot(tmp_path / "node")
+    sysroot.deploy("rhcos_4.17.3", "4.17.3")
+    sysroot.deploy("rhcos", "4.16.8")
+    sysroot.boot(0)
+    yield sysroot
+    sysroot.remove()
+
+
+def through(node: ScratchSysroot) -> dict[str, str]:
+    """The environment in which kubectl leads to this node."""
+    return {"PATH": f"{node.stand_in()}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_a_stateroot_that_the_agent_cannot_remove_goes_on_the_node_and_the_agent_is_asked_again(
+    prepare: Prepare, node: ScratchSysroot
+) -> None:
+    """Of three clusters one needs its node; its neighbours keep their outcome."""
+    troubles = {1: {"abort_failed": {"times": 1, "part": "stateroot"}}}
+    ground = ready(prepare, ["AbortFailed", "PrepFailed", "RollbackFailed"], troubles)
+
+    run = ground.play("recover", recover_node_access="debug_pod", env=through(node))
+
+    assert run.code == 2, run.output
+    assert node.stateroots() == ["rhcos"]
+    state = ground.fleet.control.state
+    assert [state(name)["valid_next_stages"] for name in names(1, 2, 3)] == [["Prep"], ["Prep"], []]
+    assert "fatal: [site-0003]" in run.output
+    assert "fatal: [site-0001]" not in run.output
+    assert "fatal: [site-0002]" not in run.output
+
+
+def test_a_node_that_refuses_leaves_the_cluster_with_the_reason(prepare: Prepare, node: ScratchSysroot) -> None:
+    """The cluster says that it runs the old release, and its node runs the new one."""
+    node.deploy("rhcos_4.17.3", "4.17.3")
+    node.boot(0)
+    troubles = {1: {"abort_failed": {"times": 9, "part": "stateroot"}}}
+    ground = ready(prepare, ["AbortFailed"], troubles)
+    before = node.stateroots()
+
+    run = ground.play("recover", recover_node_access="debug_pod", env=through(node))
+
+    assert run.code == 2, run.output
+    assert node.stateroots() == before
+    assert "its stateroot could not be removed" in run.words
+    assert "booted" in run.words
+    assert ground.fleet.control.state("site-0001")["valid_next_stages"] == []
