@@ -353,3 +353,15 @@ def test_a_node_that_refuses_leaves_the_cluster_with_the_reason(prepare: Prepare
     assert "its stateroot could not be removed" in run.words
     assert "booted" in run.words
     assert ground.fleet.control.state("site-0001")["valid_next_stages"] == []
+
+
+def test_rollback_saves_logs_only_before_it_finalizes(prepare: Prepare) -> None:
+    ground = ready(prepare, ["UpgradeFailed"], {})
+
+    back = ground.play("rollback")
+    assert back.code == 0, back.output
+    assert (archives(ground), ground.stages("site-0001")) == (set(), ["Rollback"])
+
+    idle = ground.play("rollback", rollback_finalize=True)
+    assert idle.code == 0, idle.output
+    assert (archives(ground), ground.stages("site-0001")) == ({"site-0001"}, ["Rollback", "Idle"])
