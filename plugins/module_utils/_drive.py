@@ -17,6 +17,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended, denied, interrupted, late
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Done,
@@ -142,7 +143,8 @@ class Drive:
             outcome.result = self._run()
         except Ended as ended:
             outcome.result, outcome.message = ended.result, str(ended)
-            outcome.next_step = ended.step.format(cluster=self.view.name)
+            step = ended.step.format(cluster=self.view.name)
+            outcome.next_step = pointed(step, self._last.state, str(ended)) if ended.result.is_failure else step
         finally:
             self._cluster.close()
         outcome.ended = self._clock.now().isoformat(timespec="seconds")

@@ -24,6 +24,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import text_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import FOLDER
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action
 
 _WORDS = {
@@ -124,10 +125,14 @@ def failed_clusters(group: GroupView) -> dict[str, str]:
     return {
         name: f"{name} {_WORDS[cluster.place]} in step {cluster.step} of {group.namespace}/{group.name}"
         f"{f', {cluster.action}' if cluster.action else ''}: {_one_line(cluster.message)}"
-        f" → {advice(cluster, name)}"
+        f" → {advice(cluster, name)} ({FOLDER}/{_page(cluster)})"
         for name, cluster in group.clusters.items()
         if cluster.place.is_failure
     }
+
+
+def _page(cluster: ClusterView) -> str:
+    return "hub-not-selected" if cluster.place is Place.NOT_SELECTED else "hub-failed"
 
 
 def advice(cluster: ClusterView, name: str) -> str:

@@ -14,6 +14,7 @@ import datetime
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import next_step
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, State
 
 _AT_REST = frozenset({State.IDLE, State.PREP_COMPLETED, State.ROLLBACK_COMPLETED})
@@ -45,7 +46,7 @@ def status_of(cluster: str, observed: Observed) -> dict[str, t.Any]:
             }
             for timing in observed.history
         ],
-        "next_step": next_step(observed.state).format(cluster=cluster) if observed.state not in _AT_REST else "",
+        "next_step": _next_step(cluster, observed),
         "detail": _detail(observed),
     }
 
@@ -54,6 +55,12 @@ def status_of_silent(cluster: str, why: str) -> dict[str, t.Any]:
     """The same keys for a cluster that does not answer."""
     silent = status_of(cluster, Observed(State.UNKNOWN, message=why))
     return {**silent, "state": "no answer", "next_step": "", "detail": why}
+
+
+def _next_step(cluster: str, observed: Observed) -> str:
+    if observed.state in _AT_REST:
+        return ""
+    return pointed(next_step(observed.state).format(cluster=cluster), observed.state, observed.message)
 
 
 def _detail(observed: Observed) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _version
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, init_monitor_seconds, resume
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Fail, Goal, Observed, State
 
 _IMAGE = re.compile(r"([a-z0-9]+://)?\S+")
@@ -184,7 +185,7 @@ def _agent(survey: Survey) -> t.Iterator[Finding]:
     elif not survey.agent_ready:
         cause, remedy = (
             "the Lifecycle Agent is not ready",
-            "look at its pod in namespace openshift-lifecycle-agent",
+            "look at its pod in namespace openshift-lifecycle-agent (docs/runbooks/not-taken-up)",
         )
     else:
         return
@@ -202,7 +203,7 @@ def _state(survey: Survey, goals: t.Sequence[Goal]) -> t.Iterator[Finding]:
             survey.cluster,
             "state",
             decision.message,
-            decision.next_step.replace("{cluster}", survey.cluster),
+            pointed(decision.next_step.replace("{cluster}", survey.cluster), survey.observed.state, decision.message),
         )
 
 

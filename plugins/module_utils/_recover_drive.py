@@ -34,6 +34,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._recover import 
     Wishes,
     recover,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Goal,
@@ -173,7 +174,8 @@ class RecoverDrive:
             self._run()
         except Ended as ended:
             outcome.result, outcome.message = ended.result, str(ended)
-            outcome.next_step = ended.step.replace("{cluster}", self.view.name)
+            step = ended.step.replace("{cluster}", self.view.name)
+            outcome.next_step = pointed(step, outcome.state, str(ended)) if ended.result.is_failure else step
         finally:
             self._tools.cluster.close()
         outcome.changed = outcome.changed or self._cleanup.changed

@@ -19,6 +19,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Cl
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import goals_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Fail,
@@ -98,14 +99,15 @@ def _contact(cluster: ClusterLike, request: Request, clock: Clock) -> Observed:
     try:
         return first_contact(cluster.read, request.contact_timeout, clock)
     except NoContact as error:
-        raise StageFailed(str(error), error.next_step) from error
+        raise StageFailed(str(error), pointed(error.next_step, State.UNKNOWN, str(error))) from error
 
 
 def _request(cluster: ClusterLike, goal: Goal, request: Request, observed: Observed) -> Answer:
     """Send the patch, if one is due, and look no further. In check mode the API judges it by a dry run."""
     decision = decide(observed, goal)
     if isinstance(decision, Fail):
-        raise StageFailed(decision.message, decision.next_step, _unchanged(observed))
+        step = pointed(decision.next_step, observed.state, decision.message)
+        raise StageFailed(decision.message, step, _unchanged(observed))
     if not isinstance(decision, Patch):
         return _unchanged(observed)
     if decision.verify and (found := problems(cluster.health(), observed.target)):
@@ -117,7 +119,8 @@ def _request(cluster: ClusterLike, goal: Goal, request: Request, observed: Obser
     except Refused as refusal:
         allowed = ", ".join(observed.valid_next) or "none"
         message = f"the API refused {decision.stage}: {refusal} (it allows: {allowed})"
-        raise StageFailed(message, next_step(observed.state), _unchanged(observed)) from refusal
+        step = pointed(next_step(observed.state), observed.state, message)
+        raise StageFailed(message, step, _unchanged(observed)) from refusal
     return Answer(True, _shown(observed), merged(_shown(observed), decision.body), after)
 
 

@@ -19,6 +19,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _verify
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Place, StepView
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import next_step
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, IbuError, Observed, State
 
 if t.TYPE_CHECKING:
@@ -76,8 +77,10 @@ class Causes:
         if name not in self._states:
             return f"look at it: ansible-playbook sno.image_upgrade.status -l {name}"
         if self._states[name] in _ABORTABLE:
-            return "collect its logs now; once the step has ended, sno.image_upgrade.group_abort takes it back to Idle"
-        return f"once the step has ended: {next_step(self._states[name])}".replace("{cluster}", name)
+            step = "collect its logs now; once the step has ended, sno.image_upgrade.group_abort takes it back to Idle"
+        else:
+            step = f"once the step has ended: {next_step(self._states[name])}".replace("{cluster}", name)
+        return pointed(step, self._states[name], " ".join(self._known.get(name, {}).values()))
 
     def _explains(self, name: str, step: StepView) -> bool:
         return bool(set(self._known.get(name, ())) & set(step.step.actions))

@@ -213,7 +213,11 @@ def test_a_drive_that_fails_in_the_same_state_ends_it_in_its_own_words() -> None
 
     ended = drive(world).run()
 
-    assert (ended.result, ended.message, ended.next_step) == (Result.REFUSED, "as it says", "do this")
+    assert (ended.result, ended.message, ended.next_step) == (
+        Result.REFUSED,
+        "as it says",
+        "do this (docs/runbooks/prep-seed)",
+    )
     assert world.goals == [Action.ABORT]
 
 
