@@ -46,7 +46,7 @@ def test_every_state_that_needs_a_person_has_a_page(state: State) -> None:
         (State.PREP_FAILED, "checking seed image compatibility: container storage mountpoint target mis", "prep-seed"),
         (State.PREP_FAILED, "precache job is marked to be deleted, this not allowed.", "prep-precache"),
         (State.PREP_FAILED, "failed to inspect image: unauthorized", "prep-registry"),
-        (State.PREP_RUNNING, 'it is preparing ("certificateSigningRequest (csr) x not yet approved")', "health-gate-csr"),
+        (State.PREP_RUNNING, 'it is preparing ("certificateSigningRequest (csr) x not approved")', "health-gate-csr"),
         (State.PREP_RUNNING, "one or more ClusterOperators not yet ready: dns", "health-gate"),
         (State.UPGRADE_PRE_PIVOT, "over; no answer for 1800 s: refused; last seen before reboot", "stuck-away"),
         (State.UPGRADE_POST_PIVOT, "took too long; it is after reboot (\"In progress\")", "upgrade-after-reboot"),
