@@ -360,6 +360,19 @@ async def test_inputs_missing() -> None:
         assert ibu.is_true(s.status, "PrepCompleted")
 
 
+@pytest.mark.parametrize(("cause", "labels"), [("backup", None), ("restore", {}), (None, {"velero.io/restore-name"})])
+async def test_volumes_of_lvm_storage(cause: str | None, labels: set[str] | None) -> None:
+    async with site(lvms_volumes={"cause": cause}) as s:
+        assert s.get("logicalvolumes.topolvm.io", "pv-app")
+        await s.prep()
+        await s.upgrade()
+        await s.until(lambda: ibu.is_true(s.status, "UpgradeCompleted"))
+        # Backed up without it, the volume's object is gone; restored without its status, it is a new and empty one.
+        volume = s.get("logicalvolumes.topolvm.io", "pv-app")
+        assert (volume is None) == (labels is None)
+        assert volume is None or set(volume["metadata"].get("labels") or {}) == set(labels or ())
+
+
 async def test_no_permission() -> None:
     async with site(no_permission={"verb": "patch", "resource": "imagebasedupgrades"}) as s:
         rbac, user = s.cluster.endpoint.rbac, User(OPERATOR)
