@@ -15,6 +15,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import DISABLE_AUTO_IMPORT
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import FOLDER
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption, Observed
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_labels import Entry, HubLabels
@@ -185,7 +186,9 @@ def _result(rows: t.Mapping[str, _Row]) -> dict[str, t.Any]:
     return {
         "changed": bool(changed),
         "clusters": {name: _cluster(row, changed=name in changed) for name, row in rows.items()},
-        "failed_clusters": {name: f"{name}: {row.error}" for name, row in rows.items() if row.error},
+        "failed_clusters": {
+            name: f"{name}: {row.error} ({FOLDER}/{_page(row.error)})" for name, row in rows.items() if row.error
+        },
         "diff": [
             {"before_header": name, "after_header": name, **_diff(row)} for name, row in changed.items() if row.before
         ],
@@ -212,3 +215,7 @@ def _cluster(row: _Row, *, changed: bool) -> dict[str, t.Any]:
         "reason": row.error or row.correction.reason,
         "changed": changed,
     }
+
+
+def _page(error: str) -> str:
+    return "no-contact" if error.startswith(_SILENT) else "hub-failed"

@@ -15,10 +15,12 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     IbuError,
     NotThere,
     Refused,
+    State,
     Unanswered,
 )
 
@@ -52,7 +54,7 @@ class NoContact(IbuError):
 
     def __init__(self, message: str, next_step: str) -> None:
         super().__init__(message)
-        self.next_step = next_step
+        self.next_step = pointed(next_step, State.UNKNOWN, message)
 
 
 def away_pause(waited: float) -> float:

@@ -24,6 +24,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_decide imp
     Verb,
     decide,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import FOLDER
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Done,
     Fail,
@@ -278,6 +279,8 @@ class OadpDrive:
         if isinstance(end, Fail):
             outcome.result, outcome.message = end.result, end.message
             outcome.next_step = end.next_step.replace("{cluster}", self.view.name)
+            if end.result.is_failure and FOLDER not in outcome.next_step:
+                outcome.next_step += f" ({FOLDER}/finalize-failed)"
             return
         outcome.result = Result.SKIPPED if end.skipped else Result.DONE
         if self._check or end.skipped:

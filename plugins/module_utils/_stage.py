@@ -99,7 +99,7 @@ def _contact(cluster: ClusterLike, request: Request, clock: Clock) -> Observed:
     try:
         return first_contact(cluster.read, request.contact_timeout, clock)
     except NoContact as error:
-        raise StageFailed(str(error), pointed(error.next_step, State.UNKNOWN, str(error))) from error
+        raise StageFailed(str(error), error.next_step) from error
 
 
 def _request(cluster: ClusterLike, goal: Goal, request: Request, observed: Observed) -> Answer:
