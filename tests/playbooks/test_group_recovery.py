@@ -60,6 +60,8 @@ def test_abort_rollback_and_finalize_each_take_whom_they_concern(upgraded: Playg
         "site-0003": ("Idle", "4.16.8"),
     }
     assert labels(ground, "site-0003") == set()
+    # Only the one that failed had logs worth keeping.
+    assert [path.name.rsplit("-", 1)[0] for path in ground.directory.rglob("*.tar.gz")] == ["site-0003"]
 
     back = ground.play("group_rollback", "--limit", "site-0001")
     assert back.code == 0, back.output
