@@ -114,7 +114,8 @@ notes:
     step that the file knows it to have begun, and goes on from its own state there. So a cluster that AbortOnFailure has taken
     back to Idle is not prepared again by the first step; to begin again with it, name another outcome file.
   - A step that a cluster failed is tried again, for example after a person has aborted it by hand.
-  - The plan may have grown since, as on the hub. What the file tells of any other plan is not used.
+  - The plan may have grown since, as on the hub, or be given up to one of its steps, to stop for a person there. What the file
+    tells of any other plan is not used.
 seealso:
   - module: sno.image_upgrade.ibgu_plan
   - module: sno.image_upgrade.ibu_preflight
