@@ -30,6 +30,9 @@ FORMAT = 1
 
 _REBOOTING = frozenset(str(action) for action in Action if action.reboots)
 
+# How a file ends that is not whole yet.
+_PARTIAL = ".partial"
+
 
 class Record:
     """The fleet's outcomes in memory, and their file. One writer at a time."""
@@ -151,8 +154,8 @@ class Record:
         """Replace the file at once: a reader, or a kill at any moment, finds the old or the new one, never half."""
         if not self._writable:
             return
-        directory = os.path.dirname(os.path.abspath(self.path))
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".outcome-", suffix=".json")
+        directory, prefix = self._temporary_names()
+        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=prefix, suffix=_PARTIAL)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 stream.write(self._text())
@@ -163,6 +166,19 @@ class Record:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+    def _temporary_names(self) -> tuple[str, str]:
+        """The folder of the outcome file, and how what is written there on the way to it begins."""
+        directory, name = os.path.split(os.path.abspath(self.path))
+        return directory, f".{name}."
+
+    def _remove_partial(self) -> None:
+        """Remove what a run left that was killed, beyond any handler, while it saved this outcome file."""
+        directory, prefix = self._temporary_names()
+        for name in os.listdir(directory):
+            if name.startswith(prefix) and name.endswith(_PARTIAL):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(directory, name))
 
     def _text(self) -> str:
         """The document with a line per cluster, of which only those that changed are encoded again."""
@@ -178,6 +194,8 @@ class Record:
         """Save before anything is done, when another file can still be named. Raises InvalidOption."""
         try:
             self.save()
+            if self._writable:
+                self._remove_partial()
         except OSError as error:
             raise InvalidOption("outcome_file", self.path, f"it cannot be written: {error.strerror}") from error
 

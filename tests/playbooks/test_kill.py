@@ -133,7 +133,7 @@ def check_converged(ground: Playground, run: Run) -> None:
         assert ground.stages(name) == ["Prep", "Upgrade", "Idle"], name
         assert ground.version(name) == "4.17.3"
     assert not ground.refusals()
-    leftovers = [path.name for path in ground.directory.glob(".outcome-*")]
+    leftovers = [path.name for path in ground.directory.glob("*.partial")]
     assert not leftovers, "temporary files are left beside the outcome file"
 
 

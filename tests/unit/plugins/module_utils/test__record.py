@@ -68,6 +68,20 @@ def test_a_crash_while_saving_leaves_the_file_of_before(
     assert os.listdir(tmp_path) == ["o.json"]
 
 
+def test_the_next_run_removes_what_a_kill_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL runs no handler: what was being written stays where it was."""
+    path, other = tmp_path / "rollout.json", tmp_path / ".other.json.x.partial"
+    other.touch()
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "replace", lambda *_names: None)
+        begun(path).save()
+    assert len(list(tmp_path.glob("*.partial"))) == 2
+
+    begun(path).save_first()
+
+    assert sorted(tmp_path.iterdir()) == [other, path]
+
+
 def test_timings_of_an_earlier_run_are_kept(tmp_path: Path) -> None:
     record = begun(tmp_path / "o.json")
     record.put(outcome("a", Result.INTERRUPTED, version_before="4.16.8", durations={"Prep": 3.0}))
