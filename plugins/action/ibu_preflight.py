@@ -193,7 +193,7 @@ def _blocked(findings: t.Iterable[Finding]) -> dict[str, str]:
     """The clusters that cannot be used, with all that speaks against each."""
     causes: dict[str, list[str]] = {}
     for finding in findings:
-        if finding.severity is not Severity.WARNED:
+        if finding.severity.excludes:
             causes.setdefault(finding.cluster, []).append(f"{finding.cause} → {finding.remedy}")
     return {name: "; ".join(texts) for name, texts in causes.items()}
 

@@ -26,22 +26,38 @@ _WAY_BACK_SECONDS = 900
 
 
 class Severity(str, enum.Enum):
-    """How much a finding matters. BLOCKED: the actions cannot succeed. NO_ANSWER: nothing could be learned."""
+    """How much a finding matters. BLOCKED: the actions cannot succeed. NO_ANSWER: nothing could be learned.
+
+    NOT_CHECKED: one thing could not be known; it keeps no cluster from going on.
+    """
 
     BLOCKED = "blocked"
     WARNED = "warned"
     NO_ANSWER = "no_answer"
+    NOT_CHECKED = "not_checked"
+
+    @property
+    def excludes(self) -> bool:
+        """Whether a cluster with such a finding cannot be used."""
+        return self in (Severity.BLOCKED, Severity.NO_ANSWER)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem of one cluster. Clusters with the same ``cause`` and ``remedy`` are shown together."""
+    """One problem of one cluster. Clusters with the same ``cause`` and ``remedy`` are shown together.
+
+    What differs from cluster to cluster therefore belongs into ``seen``, never into ``cause``.
+    ``source`` names the object and field that was read.
+    """
 
     severity: Severity
     cluster: str
     check: str
     cause: str
     remedy: str
+    seen: str = ""
+    expected: str = ""
+    source: str = ""
 
 
 # In the middle of a reboot the agent may not have started yet: the run waits for it.

@@ -17,7 +17,12 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Outcome, Result
 
 _NAMES_SHOWN = 12
-_SEVERITY_WORDS = {Severity.BLOCKED: "BLOCKED", Severity.WARNED: "WARNED", Severity.NO_ANSWER: "NO ANSWER"}
+_SEVERITY_WORDS = {
+    Severity.BLOCKED: "BLOCKED",
+    Severity.WARNED: "WARNED",
+    Severity.NO_ANSWER: "NO ANSWER",
+    Severity.NOT_CHECKED: "NOT CHECKED",
+}
 
 # What a cluster is called that has completed these actions, the latest first.
 _ACHIEVED = {
