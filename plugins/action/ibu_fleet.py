@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 import typing as t
 
@@ -39,8 +38,12 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import (
     FleetAction,
     Host,
-    StopOnSignal,
     allow_open_files,
+)
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._fleet_run import (
+    run_until_stopped,
+    silent,
+    while_parent_lives,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
 
@@ -88,17 +91,15 @@ class ActionModule(FleetAction):
         stop = threading.Event()
         clock = Clock()
         record = _open_record(options["outcome_file"] or default_outcome_file(), hosts, clock, self.check_mode)
-        parent = os.getppid()
         drives = _Drives(hosts, clock, stop, self.check_mode)
         common: dict[str, t.Any] = {
             "record": record,
             "clock": clock,
             "stop": stop,
-            "show": self.show if not self.check_mode else _silent,
+            "show": self.show if not self.check_mode else silent,
             "max_failures": options["max_failures"],
             "interval": seconds_of("progress_interval", options["progress_interval"]),
-            # A killed ansible-playbook leaves its workers behind; a rerun must not meet them at the same clusters.
-            "is_wanted": lambda: os.getppid() == parent,
+            "is_wanted": while_parent_lives(),
         }
         run: Fleet | PlanRun
         if options["plan"] is not None:
@@ -109,11 +110,7 @@ class ActionModule(FleetAction):
                 for name, (only,) in goals.items()
             }
             run = Fleet(members, concurrency=most, **common)
-        with StopOnSignal(stop) as signals:
-            outcomes = run.run()
-            if stop.is_set():
-                # Whoever asked for the stop is gone or going: the file is complete, and nobody listens any more.
-                os._exit(128 + signals.number)
+        outcomes = run_until_stopped(run, stop)
         if self.check_mode:
             for line in preview_lines(outcomes):
                 self.show(line)
@@ -182,10 +179,6 @@ def _steps(options: t.Mapping[str, t.Any]) -> tuple[PlannedStep, ...]:
     steps = parse_plan(plan)
     check_shape(tuple(step.actions for step in steps))
     return steps
-
-
-def _silent(_line: str) -> None:
-    """Check mode has a preview of its own instead of progress."""
 
 
 def _limits(options: t.Mapping[str, t.Any]) -> Limits:

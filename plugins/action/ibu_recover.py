@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import typing as t
 
@@ -14,7 +13,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _labels
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cleanup import CleanupLimits, OadpPart
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive, View
+from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import count_of, seconds_of, timeouts_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
@@ -35,13 +34,21 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     InvalidOption,
     Observed,
     Outcome,
-    Result,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import (
     FleetAction,
     Host,
-    StopOnSignal,
     allow_open_files,
+)
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._fleet_run import (
+    Hook,
+    NoRecord,
+    Unopened,
+    failed_clusters,
+    maker,
+    run_until_stopped,
+    silent,
+    while_parent_lives,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_labels import Entry, HubLabels
 
@@ -83,25 +90,20 @@ class ActionModule(FleetAction):
         hosts = self._chosen(options["clusters"], task_vars)
         most = count_of("concurrency", options["concurrency"]) or 0
         allow_open_files(min(most or len(hosts), len(hosts)))
-        stop, clock, parent = threading.Event(), Clock(), os.getppid()
+        stop, clock = threading.Event(), Clock()
         hubs = _hubs(hosts, respect=not options["despite_group_upgrades"])
         drives = _Drives(options, clock, stop, hubs, look=look)
         fleet = Fleet(
             {host.name: drives.maker(host) for host in hosts},
-            record=_NoRecord(),
+            record=NoRecord(),
             clock=clock,
             stop=stop,
-            show=_silent if look else self.show,
+            show=silent if look else self.show,
             concurrency=most,
             interval=seconds_of("progress_interval", options["progress_interval"]),
-            # A killed ansible-playbook leaves its workers behind; a rerun must not meet them at the same clusters.
-            is_wanted=lambda: os.getppid() == parent,
+            is_wanted=while_parent_lives(),
         )
-        with StopOnSignal(stop) as signals:
-            outcomes = fleet.run()
-            if stop.is_set():
-                # Whoever asked for the stop is gone or going, and nobody listens any more.
-                os._exit(128 + signals.number)
+        outcomes = run_until_stopped(fleet, stop)
         for hub in hubs.values():
             hub.close()
         lines = plan_lines(_plans(outcomes, drives.made), check=self.check_mode) if look else end_lines(outcomes)
@@ -170,19 +172,10 @@ class _Drives:
         self._look = look
         self.made: dict[str, RecoverDrive] = {}
 
-    def maker(self, host: Host) -> t.Callable[[t.Callable[[], None], t.Callable[[], None]], RecoverDrive | _Unopened]:
-        # Credentials are loaded here, in one thread and before the first write anywhere.
-        try:
-            session = host.open()
-        except InvalidOption as error:
-            # A host that was described wrongly is no reason to leave the others in their outage.
-            unopened = _Unopened(host.name, str(error))
-            return lambda _notify, _commit: unopened
-        return lambda notify, commit: self._make(host, session, notify, commit)
+    def maker(self, host: Host) -> t.Callable[[Hook, Hook], RecoverDrive | Unopened]:
+        return maker(host, TASK, lambda session, notify, commit: self._make(host, session, notify, commit))
 
-    def _make(
-        self, host: Host, session: Session, notify: t.Callable[[], None], commit: t.Callable[[], None]
-    ) -> RecoverDrive:
+    def _make(self, host: Host, session: Session, notify: Hook, commit: Hook) -> RecoverDrive:
         cluster = Cluster(session)
         clock, stop = self._clock, self._stop
 
@@ -278,37 +271,6 @@ def _hubs(hosts: t.Sequence[Host], *, respect: bool) -> dict[str, _Hub]:
     return found
 
 
-class _Unopened:
-    """In the place of a drive, for a host whose connection variables are of no use."""
-
-    def __init__(self, name: str, why: str) -> None:
-        self.view = View(name, task=TASK)
-        self.outcome = Outcome(name, action=TASK)
-        self._why = why
-
-    def run(self) -> Outcome:
-        """Say so."""
-        self.outcome.result, self.outcome.message = Result.UNREACHABLE, self._why
-        self.outcome.next_step = "correct its connection variables, then run again"
-        return self.outcome
-
-
-class _NoRecord:
-    """The outcome file belongs to rollouts: what a recovery did to a cluster is not what became of its upgrade."""
-
-    path = ""
-
-    def put(self, outcome: Outcome) -> None:
-        """Nothing to keep."""
-
-    def save(self) -> None:
-        """Nothing to write."""
-
-
-def _silent(_line: str) -> None:
-    """A look has lines of its own instead of progress."""
-
-
 def _plans(outcomes: t.Mapping[str, Outcome], made: t.Mapping[str, RecoverDrive]) -> dict[str, Plan]:
     plans = {}
     for name, outcome in outcomes.items():
@@ -322,11 +284,7 @@ def _result(outcomes: t.Mapping[str, Outcome], made: t.Mapping[str, RecoverDrive
     return {
         "changed": any(outcome.changed for outcome in outcomes.values()),
         "clusters": {name: _row(outcome, made.get(name)) for name, outcome in outcomes.items()},
-        "failed_clusters": {
-            name: f"{name}: {outcome.message}" + (f" → {outcome.next_step}" if outcome.next_step else "")
-            for name, outcome in outcomes.items()
-            if outcome.result.is_failure
-        },
+        "failed_clusters": failed_clusters(outcomes),
         "needs_logs": [name for name, drive in made.items() if drive.needs_logs],
         "needs_node": {} if look else {n: d.needs_node for n, d in made.items() if d.needs_node is not None},
     }
