@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetsim import effects, ibu, initial
+from fleetsim import effects, ibu, initial, patches
 from fleetsim.api import handle
 from fleetsim.auth import User
 from fleetsim.clock import SimClock
@@ -31,7 +31,7 @@ from fleetsim.ports import Object, Stateroot
 from fleetsim.rbac import Rule
 from fleetsim.resources import IBU, Registry
 from fleetsim.scenario import ClusterPlan
-from fleetsim.store import Event, Store
+from fleetsim.store import Event, Store, clone
 from fleetsim.verbs import Verbs
 
 OPERATOR = "ibu-operator"  # the account of hosts that are no administrators
@@ -83,6 +83,7 @@ class Cluster:
         new = Stateroot(ibu.osname(goal.version), goal.version, fresh=not start.in_seed)
         booted = new if start.in_seed else old
         machine = Machine(self, self.world.clock, plan.durations, self.troubles, self.rng, booted)
+        machine.seed_image = plan.seed_image
         if start.has_other:
             machine.add_stateroot(old if start.in_seed else new)
         meta: Object = {"generation": start.generation}
@@ -114,7 +115,24 @@ class Cluster:
             refs = [("oadp", r["namespace"], r["name"]) for r in goal.oadp_content]
             refs += [("extra", r["namespace"], r["name"]) for r in goal.extra_manifests]
             self.world.populator.inputs(store, goal.pull_secret, refs)
+            self._own_objects(store)
         return store
+
+    def _own_objects(self, store: Store) -> None:
+        """What the scenario adds to this cluster, changes in it, or takes away."""
+        populator, registry = self.world.populator, self.world.registry
+        for wanted in self.plan.without:
+            if res := registry.kind(wanted["apiVersion"], wanted["kind"]):
+                meta = wanted["metadata"]
+                store.remove(res.table, (meta.get("namespace", ""), meta["name"]))
+        for wanted in self.plan.objects:
+            res = registry.kind(wanted["apiVersion"], wanted["kind"])
+            if res is None:
+                raise ValueError(f"objects: the cluster knows no {wanted['kind']} of {wanted['apiVersion']}")
+            meta = wanted["metadata"]
+            there = store.get(res.table, (meta.get("namespace", ""), meta["name"]))
+            obj = patches.merge(there.parse(), clone(wanted)) if there else clone(wanted)
+            store.seed(res.table, populator.record(res.table, obj, self.rng))
 
     def _put_cr(self, store: Store, spec: Object, status: ibu.Status, meta: Object) -> None:
         self.world.populator.upgrade_cr(store, spec, status, dict(meta), self.rng)

@@ -15,6 +15,7 @@ from fleetsim.agent import Agent, Reboot
 from fleetsim.clock import Clock
 from fleetsim.objectstore import Velero
 from fleetsim.ports import Api, Durations, Object, Platform, Stateroot
+from fleetsim.seedimage import SeedImage
 from fleetsim.store import clone
 from fleetsim.troubles import Troubles
 
@@ -36,6 +37,7 @@ class Machine:
         self.platform, self.clock, self.durations, self.troubles, self.rng = platform, clock, durations, troubles, rng
         self.stateroots: dict[str, Stateroot] = {root.osname: root}
         self.booted = root.osname
+        self.seed_image = SeedImage()  # what the registry says of the image that the goal names
         self.velero = Velero(self, clock, troubles)  # object storage outlives every pivot
         self.restores: list[Object] = []
         self.phase = "Idle"

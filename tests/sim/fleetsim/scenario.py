@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE, Durations
+from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE, Durations, Object
+from fleetsim.seedimage import SeedImage
 from fleetsim.troubles import Troubles
 
 
@@ -34,8 +35,23 @@ _KEYS = {
     "users",
     "watch_history",
     "annotations",
+    "seed_image",
+    "objects",
+    "without",
 }
-_CLUSTER_KEYS = {"version", "initial", "durations", "troubles", "labels", "annotations", "goal", "users"}
+_CLUSTER_KEYS = {
+    "version",
+    "initial",
+    "durations",
+    "troubles",
+    "labels",
+    "annotations",
+    "goal",
+    "users",
+    "seed_image",
+    "objects",
+    "without",
+}
 
 
 @dataclass
@@ -67,7 +83,10 @@ class Goal:
 
 @dataclass
 class ClusterPlan:
-    """Everything that is special about one cluster."""
+    """Everything that is special about one cluster.
+
+    `objects` are merged into the cluster's own of that name, or added; `without` names objects that it lacks.
+    """
 
     name: str
     version: str
@@ -77,6 +96,9 @@ class ClusterPlan:
     initial: str = "Idle"
     labels: dict[str, str] = field(default_factory=dict)
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seed_image: SeedImage = field(default_factory=SeedImage)
+    objects: list[Object] = field(default_factory=list)
+    without: list[Object] = field(default_factory=list)
 
 
 @dataclass
@@ -123,6 +145,20 @@ def _hub(data: Any) -> HubPlan | None:
     return HubPlan(**data)
 
 
+def _seed_image(data: dict[str, Any]) -> SeedImage:
+    _check(data, {f.name for f in dataclasses.fields(SeedImage)}, "seed_image")
+    return SeedImage(**data)
+
+
+def _objects(data: dict[str, Any], own: dict[str, Any], key: str) -> list[Object]:
+    """Those of all clusters, then the cluster's own."""
+    found: list[Object] = [*(data.get(key) or ()), *(own.get(key) or ())]
+    for each in found:
+        if not {"apiVersion", "kind", "metadata"} <= set(each) or "name" not in each["metadata"]:
+            raise ScenarioError(f"{key}: each needs apiVersion, kind and metadata.name")
+    return found
+
+
 def _durations(data: dict[str, Any], rng: random.Random) -> Durations:
     _check(data, {f.name for f in dataclasses.fields(Durations)}, "durations")
     durations = Durations(**data)
@@ -166,6 +202,9 @@ def load(source: dict[str, Any] | Path, speed: float | None = None) -> Scenario:
                 initial=str(own.get("initial", "Idle")),
                 labels={**(fleet.get("labels") or {}), **(own.get("labels") or {})},
                 users={**(data.get("users") or {}), **(own.get("users") or {})},
+                seed_image=_seed_image({**(data.get("seed_image") or {}), **(own.get("seed_image") or {})}),
+                objects=_objects(data, own, "objects"),
+                without=_objects(data, own, "without"),
             )
         )
     return Scenario(

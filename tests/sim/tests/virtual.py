@@ -67,9 +67,8 @@ class Site:
         self.cluster: Cluster
 
     async def __aenter__(self) -> Site:
-        extra = {
-            key: self._options[key] for key in ("initial", "troubles", "goal", "annotations") if key in self._options
-        }
+        known = ("initial", "troubles", "goal", "annotations", "version", "seed_image", "objects", "without")
+        extra = {key: self._options[key] for key in known if key in self._options}
         durations = {"spread": 0, **self._options.get("durations", {})}
         scenario = load(
             {"clusters": {"count": 1}, "durations": durations, "clusters_extra": {"site-0001": extra}}, speed=1
