@@ -28,12 +28,13 @@ import yaml
 from fleetsim import effects, ibu
 from fleetsim.access import goal_variables
 from fleetsim.clock import SimClock
+from fleetsim.errors import StatusError
 from fleetsim.machine import Machine
 from fleetsim.populate import Populator
 from fleetsim.ports import Api as AgentApi
-from fleetsim.ports import Durations, Stateroot
+from fleetsim.ports import Durations, KindUnknown, Stateroot
 from fleetsim.resources import CRDS as CRD_TABLE
-from fleetsim.resources import IBU, Registry, load_registries
+from fleetsim.resources import IBU, Registry, Resource, load_registries
 from fleetsim.scenario import Goal
 from fleetsim.store import Store
 from fleetsim.troubles import PREP_FAILURES, Troubles
@@ -123,6 +124,35 @@ class HttpApi:
         # Without a garbage collector an object that waits for its dependents would stay for ever.
         await self._send("DELETE", path, {"propagationPolicy": "Background"})
 
+    def _kind(self, obj: Document) -> Resource:
+        kind, version = obj.get("kind", ""), obj.get("apiVersion", "")
+        res = self._registry.kind(version, kind)
+        if res is None:
+            raise KindUnknown(f'no matches for kind "{kind}" in version "{version}"')
+        return res
+
+    async def namespaced(self, obj: Document) -> bool:
+        return self._kind(obj).namespaced
+
+    async def dry_run(self, obj: Document, *, create: bool = False, merge: bool = False) -> None:
+        res, meta = self._kind(obj), obj["metadata"]
+        there = None if create else await self.get(res.table, meta["name"], meta.get("namespace", ""))
+        if there is None:
+            path = self._path(res.table, meta.get("namespace", ""))
+            reply = await self._send("POST", f"{path}?dryRun=All", obj)
+        else:
+            path = f"{self._path(res.table, meta.get('namespace', ''), meta['name'])}?dryRun=All"
+            version = there["metadata"]["resourceVersion"]
+            whole = {**obj, "metadata": {**meta, "resourceVersion": version}}
+            reply = await (self._send("PATCH", path, obj, MERGE_PATCH) if merge else self._send("PUT", path, whole))
+        _refuse(reply)
+
+    async def dry_patch(self, resource: tuple[str, str, str], name: str, namespace: str, patch: Document) -> None:
+        group, version, plural = resource
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        place = f"/namespaces/{namespace}" if namespace else ""
+        _refuse(await self._send("PATCH", f"{root}{place}/{plural}/{name}?dryRun=All", patch, MERGE_PATCH))
+
     def _path(self, table: str, namespace: str, name: str = "") -> str:
         res = self._registry.table(table)
         root = f"/apis/{res.api_version}" if res.group else f"/api/{res.version}"
@@ -143,6 +173,12 @@ class HttpApi:
             if reply.status not in (429, 500, 503):
                 return reply
             await asyncio.sleep(0.1)
+
+
+def _refuse(reply: Reply) -> None:
+    if reply.status >= 400:
+        body = reply.json
+        raise StatusError(reply.status, str(body.get("reason", "")), str(body.get("message", "")))
 
 
 def _plausible(table: str, obj: Document) -> Document:

@@ -98,6 +98,14 @@ def forbidden(user: str, verb: str, group: str, resource: str, namespace: str, n
     return StatusError(403, "Forbidden", message, _details(group, resource, name))
 
 
+def terminating(group: str, plural: str, name: str, namespace: str) -> StatusError:
+    """Nothing new comes into a namespace that is being deleted."""
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    causes = [{"reason": "NamespaceTerminating", "message": f"namespace {namespace} is being terminated"}]
+    message = f'{qualified(plural, group)} "{name}" is forbidden: {why}'
+    return StatusError(403, "Forbidden", message, _details(group, plural, name, causes=causes))
+
+
 def forbidden_path(user: str, verb: str, path: str) -> StatusError:
     return StatusError(403, "Forbidden", f'forbidden: User "{user}" cannot {verb} path "{path}"', {})
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from fleetsim import patches
-from fleetsim.errors import StatusError
-from fleetsim.ports import Object
+from fleetsim.errors import StatusError, no_resource, not_allowed
+from fleetsim.ports import KindUnknown, Object
 from fleetsim.resources import Registry, Resource
-from fleetsim.store import Store
+from fleetsim.store import Store, clone
 from fleetsim.verbs import Verbs
 
 
@@ -56,3 +56,38 @@ class LocalApi:
 
     async def delete(self, table: str, name: str, namespace: str = "") -> None:
         self._store.remove(table, (namespace, name))
+
+    # Only tried: these go through the API's rules.
+
+    def _kind(self, obj: Object) -> Resource:
+        kind, version = obj.get("kind", ""), obj.get("apiVersion", "")
+        res = self._registry.kind(version, kind)
+        if res is None:
+            raise KindUnknown(f'no matches for kind "{kind}" in version "{version}"')
+        return res
+
+    async def namespaced(self, obj: Object) -> bool:
+        return self._kind(obj).namespaced
+
+    async def dry_run(self, obj: Object, *, create: bool = False, merge: bool = False) -> None:
+        res, meta = self._kind(obj), obj["metadata"]
+        namespace = meta.get("namespace", "") if res.namespaced else ""
+        if res.namespaced and not namespace:
+            raise not_allowed(res.group, res.plural)
+        if create or self._store.get(res.table, (namespace, meta["name"])) is None:
+            self._verbs.create(res, namespace, clone(obj), dry_run=True)
+            return
+
+        def change(there: Object) -> Object:
+            if merge:
+                return patches.merge(there, obj)  # type: ignore[no-any-return]
+            version = there["metadata"]["resourceVersion"]
+            return {**clone(obj), "metadata": {**clone(meta), "resourceVersion": version}}
+
+        self._verbs.update(res, namespace, meta["name"], change, dry_run=True, replace=not merge)
+
+    async def dry_patch(self, resource: tuple[str, str, str], name: str, namespace: str, patch: Object) -> None:
+        res = self._registry.find(*resource)
+        if res is None:
+            raise no_resource()
+        self._verbs.update(res, namespace, name, lambda obj: patches.merge(obj, patch), dry_run=True)

@@ -16,6 +16,7 @@ from fleetsim.clock import rfc3339
 from fleetsim.discovery import kubernetes_minor
 from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE
 from fleetsim.resources import CRDS, IBU, IPCONFIG, Registry
+from fleetsim.seedimage import PARTITION
 from fleetsim.store import Object, Record, Store
 
 OPERATORS = (
@@ -58,6 +59,15 @@ metadata:
   annotations: {lca.openshift.io/apply-wave: "1"}
 spec:
   backupName: acm-klusterlet
+"""
+_MOUNT = f"""[Unit]
+Before=local-fs.target
+[Mount]
+Where=/var/lib/containers
+What={PARTITION}
+Type=xfs
+[Install]
+RequiredBy=local-fs.target
 """
 _EXTRA_DOCUMENTS = """---
 apiVersion: v1
@@ -216,7 +226,9 @@ def _common(version: str) -> list[tuple[str, Object]]:
         status = {**counts, "degradedMachineCount": 0, "conditions": conditions}
         pool = {"metadata": {"name": name}, "spec": {"paused": False}, "status": status}
         objects.append(("machineconfigpools.machineconfiguration.openshift.io", pool))
-    config = {"metadata": {"name": f"rendered-master-{minor}"}, "spec": {"fips": False, "config": {}}}
+    mount = {"name": "var-lib-containers.mount", "enabled": True, "contents": _MOUNT}
+    ignition = {"ignition": {"version": "3.4.0"}, "systemd": {"units": [mount]}}
+    config = {"metadata": {"name": f"rendered-master-{minor}"}, "spec": {"fips": False, "config": ignition}}
     objects.append(("machineconfigs.machineconfiguration.openshift.io", config))
     objects.append(("deployments.apps", deployment(True)))
     for name, namespace in (("lifecycle-agent.v4.17.0", LCA_NAMESPACE), ("oadp-operator.v1.4.1", OADP_NAMESPACE)):

@@ -15,6 +15,10 @@ LCA_NAMESPACE = "openshift-lifecycle-agent"
 OADP_NAMESPACE = "openshift-adp"
 
 
+class KindUnknown(Exception):
+    """The server has no such kind of object."""
+
+
 class Api(Protocol):
     """One API server as the agent uses it. `table` is `<plural>.<group>`, or `<plural>` for the core group."""
 
@@ -38,6 +42,20 @@ class Api(Protocol):
 
     async def delete(self, table: str, name: str, namespace: str = "") -> None:
         """Finalizers or not; fine when it is not there."""
+        ...
+
+    # What is only tried: with the server's admission, and nothing is stored. Refusals are StatusErrors.
+
+    async def namespaced(self, obj: Object) -> bool:
+        """Whether objects of this kind are in namespaces. Raises KindUnknown."""
+        ...
+
+    async def dry_run(self, obj: Object, *, create: bool = False, merge: bool = False) -> None:
+        """Create it, or replace what is there (merge into it); `create`: what is there already is in the way."""
+        ...
+
+    async def dry_patch(self, resource: tuple[str, str, str], name: str, namespace: str, patch: Object) -> None:
+        """A merge patch of the object of a resource (group, version, plural)."""
         ...
 
 

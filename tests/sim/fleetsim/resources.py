@@ -100,10 +100,12 @@ _CUSTOM: tuple[tuple[str, str, str, str, bool, tuple[str, ...], bool], ...] = (
     ("lca.openshift.io", "v1", "imagebasedupgrades", "ImageBasedUpgrade", False, ("ibu",), True),
     ("lca.openshift.io", "v1", "ipconfigs", "IPConfig", False, ("ipc",), True),
     ("lca.openshift.io", "v1", "seedgenerators", "SeedGenerator", False, ("seedgen",), True),
+    ("policy.open-cluster-management.io", "v1", "policies", "Policy", True, ("plc",), True),
     ("cluster.open-cluster-management.io", "v1", "managedclusters", "ManagedCluster", False, ("mcl",), True),
 )
 
 IBU = "imagebasedupgrades.lca.openshift.io"
+POLICIES = "policies.policy.open-cluster-management.io"
 IPCONFIG = "ipconfigs.lca.openshift.io"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 MANAGED = "managedclusters.cluster.open-cluster-management.io"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fleetsim import ibu
+from fleetsim import ibu, prep_checks
 from fleetsim.agent import StageFailed
 from fleetsim.ports import LCA_NAMESPACE, Stateroot
-from fleetsim.troubles import PREP_FAILURES
+from fleetsim.prep_documents import refused
 
 if TYPE_CHECKING:
     from fleetsim.agent import Agent
@@ -58,48 +58,15 @@ async def run(a: Agent) -> None:
     await a.complete("Prep completed", detail)
 
 
-def _named(name: str, /, **params: object) -> StageFailed:
-    known = PREP_FAILURES[name]
-    return StageFailed(known.message.format(**{**known.params, **params}))
-
-
 async def _validate(a: Agent) -> None:
-    """What the agent checks before it starts a job."""
+    """What the agent checks before it starts a job. Troubles come first: they stand for whatever may be wrong."""
     a.machine.phase = "Prep/Validation"
     await a.pause(a.machine.prep_time("validate"))
     if message := a.troubles.prep_failure("validate"):
         raise StageFailed(message)
-    seed = a.spec.get("seedImageRef") or {}
-    await _check_version(a, seed.get("version", ""))
-    for kind, name in (
-        ("oadpContent", "oadp_configmap_missing"),
-        ("extraManifests", "extra_manifest_configmap_missing"),
-    ):
-        for ref in a.spec.get(kind) or ():
-            if await a.api.get("configmaps", ref["name"], ref["namespace"]) is None:
-                raise _named(name, name=ref["name"])
-    secret = (seed.get("pullSecretRef") or {}).get("name")
-    if secret:
-        found = await a.api.get("secrets", secret, LCA_NAMESPACE)
-        if found is None:
-            raise _named("pull_secret_missing", name=secret)
-        if ".dockerconfigjson" not in (found.get("data") or {}):
-            raise _named("pull_secret_no_key", name=secret)
+    await prep_checks.validate(a)
     if warning := a.troubles.get("validation_warning"):
         await a.annotate(ibu.VALIDATION_WARNING, str(warning["message"]))
-
-
-async def _check_version(a: Agent, wanted: str) -> None:
-    current = a.machine.root.version
-    cluster_version = await a.api.get("clusterversions.config.openshift.io", "version")
-    if cluster_version:
-        current = cluster_version["status"]["desired"]["version"]
-    try:
-        higher = ibu.version_key(wanted) > ibu.version_key(current)
-    except ValueError as error:
-        raise _named("seed_version_unparsable", seed=wanted, err=error) from None
-    if not higher:
-        raise _named("seed_version", seed=wanted, current=current)
 
 
 async def _stateroot(a: Agent) -> None:
@@ -111,11 +78,14 @@ async def _stateroot(a: Agent) -> None:
     await a.say(f"Stateroot setup job in progress. job-name: {STATEROOT_JOB}, job-namespace: {LCA_NAMESPACE}")
     await a.hang("prep_hangs", at="stateroot")
     await _work(a, STATEROOT_JOB, a.machine.prep_time("stateroot") * 0.9, "this is not allowed")
+    version = a.spec["seedImageRef"]["version"]
     if message := a.troubles.prep_failure("stateroot"):
         await _finish_job(a, STATEROOT_JOB, "Failed")
         raise StageFailed(message)
+    if a.machine.seed_image.version not in (None, version):  # only the job's log says so
+        await _finish_job(a, STATEROOT_JOB, "Failed")
+        raise refused("stateroot_failed")
     await _finish_job(a, STATEROOT_JOB, "Complete")
-    version = a.spec["seedImageRef"]["version"]
     seconds = (a.spec.get("autoRollbackOnFailure") or {}).get("initMonitorTimeoutSeconds") or _DEFAULT_WATCHDOG
     await a.machine.new_stateroot(
         Stateroot(

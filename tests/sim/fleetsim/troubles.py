@@ -101,6 +101,11 @@ PREP_FAILURES: dict[str, Trouble] = {
         name="acm-klusterlet",
         err='Restore.velero.io "acm-klusterlet" is invalid',
     ),
+    "restore_dry_run_failed": _prep(
+        "the dry run of a Restore hits an API error",
+        _OADP_CM + "failed to create restore with dry run: {err}",
+        err="etcdserver: request timed out",
+    ),
     "restore_unpaired": _prep(
         "a Restore names a Backup that is not there",
         _OADP_CM + "The backup CR {backup} defined in restore CR {restore} not found in OADP configmaps",
@@ -156,6 +161,16 @@ PREP_FAILURES: dict[str, Trouble] = {
         found=3,
         expected=5,
     ),
+    "policy_compliance_type": _prep(
+        "a labelled manifest in a policy has another compliance type",
+        _POLICY + "unsupported compliance type: {kind}",
+        kind="mustexist",
+    ),
+    "policy_crd_missing": _prep(
+        "manifests of policies are expected where there are no policies",
+        _POLICY + "failed to list policies: {err}",
+        err='no matches for kind "Policy" in version "policy.open-cluster-management.io/v1"',
+    ),
     "pull_secret_missing": _prep(
         "the seed's pull secret is not there",
         _SEED + "failed to get seed image labels: failed to retrieve pull-secret from secret {name}, err: secrets "
@@ -208,6 +223,16 @@ PREP_FAILURES: dict[str, Trouble] = {
         "only the seed has a user CA bundle",
         _BUNDLE + "seed image has an openshift-config/user-ca-bundle configmap but the cluster being upgraded does "
         "not, " + _UNSUPPORTED,
+    ),
+    "trust_bundle_only_cluster": _prep(
+        "only the cluster has a user CA bundle",
+        _BUNDLE + "seed image does not have an openshift-config/user-ca-bundle configmap but the cluster being "
+        "upgraded does, " + _UNSUPPORTED,
+    ),
+    "trusted_ca_empty": _prep(
+        "the ConfigMap that Proxy trustedCA names is empty",
+        _BUNDLE + "proxy trustedCA configmap openshift-config/{name} exists but is empty",
+        name="user-ca-bundle",
     ),
     "trusted_ca_mismatch": _prep(
         "other trustedCA names",

@@ -153,8 +153,11 @@ class Verbs:
             raise errors.bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
-        if self.store.get("namespaces", ("", namespace)) is None:
+        there = self.store.get("namespaces", ("", namespace))
+        if there is None:
             raise errors.not_found("", "namespaces", namespace)
+        if (there.view().get("status") or {}).get("phase") == "Terminating":
+            raise errors.terminating(res.group, res.plural, meta["name"], namespace)
 
     @staticmethod
     def _check_kind(res: Resource, obj: Object) -> None:

@@ -23,7 +23,7 @@ GOAL = {"seedImageRef": {"version": "4.17.3", "image": "registry.example.com/see
 # By page, what is told apart by the beginning of the trouble's name; everything else is about the seed.
 PREP_PAGES = {
     "prep-oadp": ("oadp_", "dpa_", "backup_", "apply_label_", "restore_", "stale_backups"),
-    "prep-extra-manifests": ("extra_manifest_", "policy_count"),
+    "prep-extra-manifests": ("extra_manifest_", "policy_"),
     "prep-registry": ("pull_secret_", "registry_unreachable"),
     "prep-stateroot": ("stateroot_failed",),
     "prep-precache": ("precache_failed",),
