@@ -232,8 +232,7 @@ def _common(version: str) -> list[tuple[str, Object]]:
     objects.append(("machineconfigs.machineconfiguration.openshift.io", config))
     objects.append(("deployments.apps", deployment(True)))
     for name, namespace in (("lifecycle-agent.v4.17.0", LCA_NAMESPACE), ("oadp-operator.v1.4.1", OADP_NAMESPACE)):
-        csv = {"metadata": {"name": name, "namespace": namespace}, "spec": {}, "status": {"phase": "Succeeded"}}
-        objects.append(("clusterserviceversions.operators.coreos.com", csv))
+        objects.append(("clusterserviceversions.operators.coreos.com", service_version(name, namespace)))
     velero = {"provider": "aws", "default": True, "credential": {"name": "cloud-credentials", "key": "cloud"}}
     dpa = {
         "metadata": {"name": "dpa", "namespace": OADP_NAMESPACE},
@@ -254,6 +253,7 @@ def _common(version: str) -> list[tuple[str, Object]]:
             {"metadata": {"name": "cluster"}, "spec": {"trustedCA": {"name": ""}}, "status": {}},
         ),
         ("networks.config.openshift.io", {"metadata": {"name": "cluster"}, "spec": {"networkType": "OVNKubernetes"}}),
+        ("configmaps", _cluster_config()),
         ("storageclasses.storage.k8s.io", {"metadata": {"name": "lvms-vg1"}, "provisioner": "topolvm.io"}),
         ("persistentvolumes", volume("pv-app")),
         ("persistentvolumeclaims", claim("app-data", "pv-app")),
@@ -278,6 +278,28 @@ def volume(name: str, phase: str = "Bound") -> Object:
 def claim(name: str, bound_to: str, phase: str = "Bound") -> Object:
     spec = {"storageClassName": "lvms-vg1", "volumeName": bound_to, "accessModes": ["ReadWriteOnce"]}
     return {"metadata": {"name": name, "namespace": "app"}, "spec": spec, "status": {"phase": phase}}
+
+
+def service_version(name: str, namespace: str, phase: str = "Succeeded") -> Object:
+    """An installed operator; its name is PACKAGE.vVERSION."""
+    package, _, version = name.partition(".v")
+    labels = {f"operators.coreos.com/{package}.{namespace}": ""}
+    return {
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {"displayName": package, "version": version},
+        "status": {"phase": phase, "reason": "InstallSucceeded"},
+    }
+
+
+def _cluster_config() -> Object:
+    """What the installer leaves of its configuration: no secrets."""
+    text = (
+        "apiVersion: v1\nbaseDomain: example.com\ncontrolPlane: {name: master, replicas: 1}\n"
+        "networking:\n  networkType: OVNKubernetes\n  machineNetwork:\n  - cidr: 192.0.2.0/24\n"
+        "platform:\n  none: {}\n"
+    )
+    meta = {"name": "cluster-config-v1", "namespace": "kube-system"}
+    return {"metadata": meta, "data": {"install-config": text}}
 
 
 def deployment(ready: bool) -> Object:
@@ -307,7 +329,11 @@ def _node(name: str, version: str, rng: random.Random) -> Object:
         },
         "spec": {},
         "status": {
-            "conditions": [condition("Ready", reason="KubeletReady")],
+            "conditions": [
+                condition("Ready", reason="KubeletReady"),
+                condition("DiskPressure", False, "KubeletHasNoDiskPressure"),
+            ],
+            "capacity": {"cpu": "16", "memory": "65536000Ki", "ephemeral-storage": "314020844Ki", "pods": "250"},
             "addresses": [{"type": "InternalIP", "address": "192.0.2.10"}, {"type": "Hostname", "address": name}],
             "nodeInfo": {
                 "bootID": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
