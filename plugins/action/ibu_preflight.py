@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
+from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import Seed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
@@ -24,6 +25,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
+    ACCEPTABLE,
     Finding,
     Policy,
     Severity,
@@ -33,7 +35,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight impor
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preflight_lines
+from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import survey
+from ansible_collections.sno.image_upgrade.plugins.module_utils._survey_hub import Hubs, needs_hub
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Goal,
@@ -44,6 +48,7 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import F
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
 
 if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HubFacts
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
 
 _THREADS = 100
@@ -57,6 +62,7 @@ class ActionModule(FleetAction):
         "stop_after": {"type": "str"},
         **GOAL_OPTIONS,
         "accept_token": {"type": "bool", "default": False},
+        "accept_findings": {"type": "list", "elements": "str", "default": [], "choices": list(ACCEPTABLE)},
         "through_hub": {"type": "bool", "default": False},
         "rollback_after_expiration": {"type": "bool", "default": False},
         "accept_validation_warnings": {"type": "bool", "default": True},
@@ -76,7 +82,12 @@ class ActionModule(FleetAction):
         actions = parse_actions(options["actions"], options["stop_after"])
         _check_rollout(options)
         # What is driven through the hub needs no credential that survives the reboot.
-        policy = Policy(options["accept_token"] or options["through_hub"], timeouts_of("timeouts", options["timeouts"]))
+        policy = Policy(
+            options["accept_token"] or options["through_hub"],
+            timeouts_of("timeouts", options["timeouts"]),
+            frozenset(options["accept_findings"]),
+            options["through_hub"],
+        )
         checker = _Checker(actions, options, policy)
         hosts = self.hosts(task_vars)
         findings = checker.check(hosts)
@@ -110,6 +121,7 @@ class _Checker:
         self._patience = seconds_of("contact_timeout", options["contact_timeout"])
         self._record = Record.load(options["outcome_file"] or default_outcome_file(), writable=False)
         self._versions: set[str] = set()
+        self._hubs = Hubs(through_hub=policy.through_hub)
         self._clock = Clock()
         self._stop = threading.Event()
 
@@ -162,15 +174,30 @@ class _Checker:
         ahead = goals[resume(observed, goals) :]
         if not ahead:
             return []
-        through_hub = self._options["through_hub"]
-        # The import is then held by the hub itself.
-        open_hub = host.open_hub if host.has_hub and not through_hub else None
-        found = survey(host.name, session, observed, ahead, open_hub, host.managed_cluster, through_hub=through_hub)
-        findings = survey_findings(found, ahead, self._policy)
+        seed = self._seed(ahead)
+        found = survey(
+            host.name,
+            session,
+            observed,
+            ahead,
+            seed,
+            lambda: self._hub(host, ahead),
+            host.managed_cluster,
+            through_hub=self._policy.through_hub,
+        )
+        findings = survey_findings(found, ahead, self._policy, seed)
         if self._record.was_under_way(host.name):
             # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.
             return [_failed_meanwhile(finding) if finding.check == "state" else finding for finding in findings]
         return findings
+
+    def _hub(self, host: Host, goals: t.Sequence[Goal]) -> tuple[HubFacts | None, str | None]:
+        if not host.has_hub or not (self._policy.through_hub or needs_hub(goals)):
+            return None, None
+        return self._hubs.facts(host.hub_key, host.open_hub, host.managed_cluster)
+
+    def _seed(self, goals: t.Sequence[Goal]) -> Seed:
+        return Seed(SeedFacts(), "nothing is known of the seed image")
 
     def _silence(self, name: str, error: NoContact) -> Finding:
         if self._record.expects_away(name):
@@ -186,7 +213,8 @@ def _failed_meanwhile(finding: Finding) -> Finding:
 
 
 def _blocked_by_option(name: str, error: InvalidOption) -> Finding:
-    return Finding(Severity.BLOCKED, name, "options", f"{error.option}: {error.value!r} is not valid", error.remedy)
+    says = " is not set" if error.value is None else f": {error.value!r} is not valid"
+    return Finding(Severity.BLOCKED, name, "options", f"{error.option}{says}", error.remedy)
 
 
 def _blocked(findings: t.Iterable[Finding]) -> dict[str, str]:
@@ -194,7 +222,8 @@ def _blocked(findings: t.Iterable[Finding]) -> dict[str, str]:
     causes: dict[str, list[str]] = {}
     for finding in findings:
         if finding.severity.excludes:
-            causes.setdefault(finding.cluster, []).append(f"{finding.cause} → {finding.remedy}")
+            seen = f" ({finding.seen})" if finding.seen and finding.seen not in finding.cause else ""
+            causes.setdefault(finding.cluster, []).append(f"{finding.cause}{seen} → {finding.remedy}")
     return {name: "; ".join(texts) for name, texts in causes.items()}
 
 

@@ -20,6 +20,7 @@ import datetime
 import email.utils
 import json
 import os
+import re
 import socket
 import ssl
 import tempfile
@@ -70,8 +71,10 @@ class Reply(t.NamedTuple):
 class Session:
     """Requests to one API server over its own connections. Not to be shared between threads."""
 
-    def __init__(self, configuration: Configuration, context: ssl.SSLContext | None) -> None:
+    def __init__(self, configuration: Configuration, context: ssl.SSLContext | None, certificate: str = "") -> None:
         self._configuration = configuration
+        # Of the client, in PEM; public. Its file may be gone.
+        self.certificate = certificate
         self._pool = RESTClientObject(configuration).pool_manager
         if context is not None:
             for name in ("cert_file", "key_file", "ca_certs", "ca_cert_data"):
@@ -232,7 +235,7 @@ def open_session(options: t.Mapping[str, t.Any], prefix: str = "") -> Session:
     """
     with tempfile.TemporaryDirectory(prefix="ibu-") as workdir:
         configuration = _configuration(options, prefix, workdir)
-        return Session(configuration, _tls_context(configuration, prefix))
+        return Session(configuration, _tls_context(configuration, prefix), _certificate(configuration))
 
 
 def has_connection(options: t.Mapping[str, t.Any]) -> bool:
@@ -396,6 +399,15 @@ def _tls_context(configuration: Configuration, prefix: str) -> ssl.SSLContext | 
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _certificate(configuration: Configuration) -> str:
+    """The client's certificate. A file that also holds the key is cut down to what is public."""
+    if not configuration.cert_file:
+        return ""
+    with open(configuration.cert_file, encoding="ascii", errors="replace") as stream:
+        found = re.search(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----", stream.read())
+    return found[0] if found else ""
 
 
 @contextlib.contextmanager

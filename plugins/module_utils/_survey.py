@@ -5,37 +5,105 @@
 # Private to this collection: it may change in any release.
 # Do not import it from elsewhere.
 
-"""Reading from one cluster what preflight judges. All I/O of preflight, and none of its judgement."""
+"""Reading from one cluster what preflight judges. All I/O of preflight, and none of its judgement.
+
+A missing API is a fact, and so is a read that this identity may not make; everything else that goes wrong is raised.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import MANAGED_CLUSTERS
-from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _seed_record
+from ansible_collections.sno.image_upgrade.plugins.module_utils._certificate import read_certificate
+from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HealthFacts, Reading, TargetFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
     Permission,
     Survey,
     permissions_needed,
     references,
+    scope_of,
 )
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
-    Action,
-    Goal,
-    IbuError,
-    NotThere,
-    Observed,
-    Patch,
-)
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Unanswered
+
+try:
+    import yaml
+
+    _YAML_LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+except ImportError:
+    # Every caller reports the missing library before it opens a session.
+    pass
 
 if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import Seed
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import Document, HubFacts
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Goal, Observed
 
-_AGENT = "/apis/apps/v1/namespaces/openshift-lifecycle-agent/deployments/lifecycle-agent-controller-manager"
+_LCA = "openshift-lifecycle-agent"
+_ADP = "openshift-adp"
+_CONFIG = "config.openshift.io/v1"
+_MACHINES = "machineconfiguration.openshift.io/v1"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _READS = ("get", "list", "watch")
 _PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets"}
+# Documents of these kinds are long: no more than so many are held at a time, and only what is judged is kept.
+_PAGE_OF_LONG = 20
+_SERVICES = "operators.coreos.com/v1alpha1"
+
+
+class Reader:
+    """Reads objects of one API server. A path is ``group/version`` (or ``v1``), a namespace, a plural and a name."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, api: str, plural: str, name: str, namespace: str = "") -> Reading:
+        """One object."""
+        try:
+            return Reading((self._session.get(f"{_collection(api, plural, namespace)}/{name}").document,))
+        except NotThere:
+            return Reading(served=False)
+        except Unanswered as error:
+            return self._denied(error, Permission("get", _group(api), plural, namespace, name))
+
+    def list(self, api: str, plural: str, namespace: str = "", **query: str | int) -> Reading:
+        """All objects of a collection."""
+        return self.each(api, plural, lambda item: item, namespace, page=500, **query)
+
+    def each(
+        self,
+        api: str,
+        plural: str,
+        keep: t.Callable[[dict[str, t.Any]], dict[str, t.Any] | None],
+        namespace: str = "",
+        page: int = _PAGE_OF_LONG,
+        **query: str | int,
+    ) -> Reading:
+        """What ``keep`` makes of each object of a collection; None is left out."""
+        try:
+            items = self._session.items(_collection(api, plural, namespace), page, **query)
+            return Reading(tuple(kept for item in items if (kept := keep(item)) is not None))
+        except NotThere:
+            return Reading(served=False)
+        except Unanswered as error:
+            return self._denied(error, Permission("list", _group(api), plural, namespace))
+
+    @staticmethod
+    def _denied(error: Unanswered, permission: Permission) -> Reading:
+        if error.status != 403:
+            raise error
+        return Reading(denied=permission)
+
+
+def _collection(api: str, plural: str, namespace: str) -> str:
+    root = f"/apis/{api}" if "/" in api else f"/api/{api}"
+    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+
+
+def _group(api: str) -> str:
+    return api.partition("/")[0] if "/" in api else ""
 
 
 def survey(
@@ -43,7 +111,8 @@ def survey(
     session: Session,
     observed: Observed,
     goals: t.Sequence[Goal],
-    open_hub: t.Callable[[], Session] | None,
+    seed: Seed | None,
+    read_hub: t.Callable[[], tuple[HubFacts | None, str | None]],
     managed_cluster: str,
     *,
     through_hub: bool = False,
@@ -51,26 +120,32 @@ def survey(
     """Ask a cluster that has answered its first read for everything else. Sends nothing that changes anything.
 
     ``through_hub``: the hub will write to the cluster and copy what it needs there, so this identity only reads.
+    ``read_hub`` gives the facts of the hub, or what is wrong with it.
     """
-    denied = _denied(session, goals, through_hub=through_hub)
+    reader, scope = Reader(session), scope_of(observed, goals)
+    # Prep alone needs them, and a cluster that is past it may not have them any more: a fresh stateroot holds none.
+    named = references([_without_copies(goal) if through_hub else goal for goal in goals] if scope.prep else ())
+    health = _health(reader) if scope.gates else None
+    target = _target(reader, health, seed) if scope.prep and health else None
+    hub, hub_problem = read_hub()
     return Survey(
         cluster=name,
         url=session.url,
         credential=session.credential,
         observed=observed,
-        agent_ready=_agent_ready(session),
-        denied=denied,
-        # Prep alone needs them, and a cluster that is past it may not have them any more: a fresh stateroot holds none.
-        missing_refs=_missing(
-            session,
-            [
-                _without_copies(goal) if through_hub else goal
-                for goal in goals
-                if isinstance(decide(observed, goal), Patch)
-            ],
-            denied,
-        ),
-        hub_problem=_hub_problem(open_hub, managed_cluster, goals),
+        agent=reader.get("apps/v1", "deployments", "lifecycle-agent-controller-manager", _LCA),
+        scope=scope,
+        denied=_denied(session, goals, through_hub=through_hub),
+        references={
+            f"{kind} {namespace}/{one}": reader.get("v1", _PLURALS[kind], one, namespace)
+            for kind, namespace, one in named
+        },
+        health=health,
+        target=target,
+        certificate=read_certificate(session.certificate),
+        hub=hub,
+        hub_problem=hub_problem,
+        managed_cluster=managed_cluster,
     )
 
 
@@ -80,15 +155,122 @@ def _without_copies(goal: Goal) -> Goal:
     return dataclasses.replace(goal, seed=seed, oadp_content=None)
 
 
+# --- what the agent's health gates look at ------------------------------------------------------------------------
+
+
+def _health(reader: Reader) -> HealthFacts:
+    protections = reader.list("oadp.openshift.io/v1alpha1", "dataprotectionapplications", _ADP)
+    has_protection = bool(protections.items)
+    return HealthFacts(
+        operators=reader.list(_CONFIG, "clusteroperators"),
+        pools=reader.list(_MACHINES, "machineconfigpools"),
+        nodes=reader.list("v1", "nodes"),
+        infrastructure=reader.get(_CONFIG, "infrastructures", "cluster"),
+        sriov=reader.list("sriovnetwork.openshift.io/v1", "sriovnetworknodestates"),
+        protections=protections,
+        locations=reader.list("velero.io/v1", "backupstoragelocations", _ADP) if has_protection else Reading(),
+        services=_services(reader),
+        requests=reader.list("certificates.k8s.io/v1", "certificatesigningrequests"),
+    )
+
+
+def _services(reader: Reader) -> Reading:
+    """Operators as they were installed: their copies in other namespaces say the same, and are many and long."""
+    found = reader.each(_SERVICES, "clusterserviceversions", _short, labelSelector="!olm.copiedFrom")
+    if not found.items or any("oadp-operator" in item["metadata"]["name"] for item in found.items):
+        return found
+    # The agent takes a copy in OADP's namespace for the operator.
+    copies = reader.each(_SERVICES, "clusterserviceversions", _short, _ADP)
+    return Reading((*found.items, *(item for item in copies.items if item not in found.items)))
+
+
+def _short(service: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What is judged of a ClusterServiceVersion, which holds icons, examples and descriptions."""
+    meta, spec, status = (service.get(part) or {} for part in ("metadata", "spec", "status"))
+    return {
+        "metadata": {key: meta[key] for key in ("name", "namespace", "labels") if key in meta},
+        "spec": {key: spec[key] for key in ("version",) if key in spec},
+        "status": {key: status[key] for key in ("phase", "reason") if key in status},
+    }
+
+
+# --- what only Prep depends on ------------------------------------------------------------------------------------
+
+
+def _target(reader: Reader, health: HealthFacts, seed: Seed | None) -> TargetFacts:
+    proxy = reader.get(_CONFIG, "proxies", "cluster")
+    user_ca = reader.get("v1", "configmaps", "user-ca-bundle", "openshift-config")
+    cluster_config = reader.get("v1", "configmaps", "cluster-config-v1", "kube-system")
+    facts = seed.facts if seed else None
+    configs: dict[str, str] = {}
+    all_configs = Reading(served=False)
+    if facts and facts.machine_configs is not None:
+        all_configs = reader.each(_MACHINES, "machineconfigs", lambda item: _digest(item, configs))
+    return TargetFacts(
+        proxy=proxy,
+        user_ca=user_ca,
+        trusted_ca=_trusted_ca(reader, proxy, user_ca),
+        machine_config=_current_config(reader, health),
+        cluster_config=cluster_config,
+        machine_networks=_machine_networks(cluster_config),
+        profiles=reader.list("performance.openshift.io/v2", "performanceprofiles"),
+        ip_config=reader.get("lca.openshift.io/v1", "ipconfigs", "ipconfig"),
+        mirrors=_mirrors(reader) if facts and facts.mirror_registry_configured is not None else Reading(served=False),
+        all_machine_configs=all_configs,
+        machine_configs=configs,
+    )
+
+
+def _trusted_ca(reader: Reader, proxy: Reading, user_ca: Reading) -> Reading:
+    name = _seed_record.proxy_configmap_name(proxy.one)
+    if not name:
+        return Reading(served=False)
+    return user_ca if name == "user-ca-bundle" else reader.get("v1", "configmaps", name, "openshift-config")
+
+
+def _current_config(reader: Reader, health: HealthFacts) -> Reading:
+    """The rendered MachineConfig that the node runs: of all that are kept, the only one that counts."""
+    annotations = (health.nodes.one.get("metadata") or {}).get("annotations") or {}
+    name = annotations.get(_seed_record.CURRENT_CONFIG)
+    return reader.get(_MACHINES, "machineconfigs", str(name)) if name else Reading(served=False)
+
+
+def _digest(config: Document, into: dict[str, str]) -> None:
+    into.update(_seed_record.machine_configs([config]))
+
+
+def _machine_networks(cluster_config: Reading) -> tuple[str, ...] | None:
+    text = (cluster_config.one.get("data") or {}).get("install-config")
+    if not text:
+        return None
+    try:
+        document = yaml.load(str(text), Loader=_YAML_LOADER)  # noqa: S506 - a safe loader
+    except yaml.YAMLError:
+        return None
+    return _seed_record.machine_networks(document) if isinstance(document, dict) else None
+
+
+def _mirrors(reader: Reader) -> Reading:
+    """Either kind of object that says where images are mirrored."""
+    found = reader.list(_CONFIG, "imagedigestmirrorsets")
+    if found.items or not found.known:
+        return found
+    return reader.list("operator.openshift.io/v1alpha1", "imagecontentsourcepolicies")
+
+
+# --- permissions --------------------------------------------------------------------------------------------------
+
+
 def _denied(session: Session, goals: t.Sequence[Goal], *, through_hub: bool) -> tuple[Permission, ...]:
     # The usual identity may do everything: one question instead of a dozen.
-    if _may(session, Permission("*", "*", "*")):
+    if may(session, Permission("*", "*", "*")):
         return ()
     needed = [p for p in permissions_needed(goals) if p.verb in _READS or not through_hub]
-    return tuple(permission for permission in needed if not _may(session, permission))
+    return tuple(permission for permission in needed if not may(session, permission))
 
 
-def _may(session: Session, permission: Permission) -> bool:
+def may(session: Session, permission: Permission) -> bool:
+    """Whether the API says that this identity may make a call."""
     attributes = {
         "verb": permission.verb,
         "group": permission.group,
@@ -105,44 +287,3 @@ def _may(session: Session, permission: Permission) -> bool:
         },
     )
     return bool((review.document.get("status") or {}).get("allowed"))
-
-
-def _agent_ready(session: Session) -> bool | None:
-    try:
-        status = session.get(_AGENT).document.get("status") or {}
-    except NotThere:
-        return None
-    return bool(status.get("availableReplicas"))
-
-
-def _missing(session: Session, goals: t.Sequence[Goal], denied: t.Collection[Permission]) -> tuple[str, ...]:
-    missing = []
-    for kind, namespace, name in references(goals):
-        resource = _PLURALS[kind]
-        if Permission("get", "", resource, namespace, name) in denied:
-            continue
-        try:
-            session.get(f"/api/v1/namespaces/{namespace}/{resource}/{name}")
-        except NotThere:
-            missing.append(f"{kind} {namespace}/{name}")
-    return tuple(missing)
-
-
-def _hub_problem(open_hub: t.Callable[[], Session] | None, managed_cluster: str, goals: t.Sequence[Goal]) -> str | None:
-    held_or_let_go = (Action.UPGRADE, Action.ABORT, Action.ABORT_ON_FAILURE)
-    if open_hub is None or not any(goal.action in held_or_let_go for goal in goals):
-        return None
-    try:
-        hub = open_hub()
-    except IbuError as error:
-        return str(error)
-    try:
-        hub.get(f"{MANAGED_CLUSTERS}/{managed_cluster}")
-        permission = Permission("patch", "cluster.open-cluster-management.io", "managedclusters", name=managed_cluster)
-        return None if _may(hub, permission) else f"the hub identity may not {permission}"
-    except NotThere:
-        return f"the hub {hub.url} has no ManagedCluster {managed_cluster!r} (ibu_managed_cluster)"
-    except IbuError as error:
-        return f"the hub does not answer: {error}"
-    finally:
-        hub.close()

@@ -285,7 +285,8 @@ class InvalidOption(IbuError):
     """An option has a value that nothing can be done with."""
 
     def __init__(self, option: str, value: object, remedy: str) -> None:
-        super().__init__(f"{option}: {value!r} is not valid; {remedy}")
+        says = " is not set" if value is None else f": {value!r} is not valid"
+        super().__init__(f"{option}{says}; {remedy}")
         self.option = option
         self.value = value
         self.remedy = remedy

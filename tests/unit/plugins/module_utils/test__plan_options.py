@@ -106,5 +106,5 @@ def test_what_nobody_could_follow_is_refused(value: object, option: str) -> None
 
 
 def test_the_option_is_named_as_the_user_knows_it() -> None:
-    with pytest.raises(InvalidOption, match="ibu_plan step 1 actions: None is not valid; give a list"):
+    with pytest.raises(InvalidOption, match="ibu_plan step 1 actions is not set; give a list"):
         parse_plan([{}], "ibu_plan")

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HubFacts, Reading
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
     Permission,
     Policy,
+    Scope,
     Severity,
     Survey,
     option_findings,
     permissions_needed,
     references,
+    scope_of,
     shared_servers,
     survey_findings,
 )
@@ -31,7 +34,13 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 
 SEED = SeedImage("4.17.3", "registry.example.com/seed:4.17.3", "pull")
 PREP = Goal(Action.PREP, SEED, oadp_content=(("openshift-adp", "oadp-cm"),))
+READY = Reading(({"status": {"availableReplicas": 1}},))
 UP = (PREP, Goal(Action.UPGRADE, SEED), Goal(Action.FINALIZE_UPGRADE, SEED))
+SPEC = {
+    "stage": "Prep",
+    "seedImageRef": SEED.as_spec(),
+    "oadpContent": [{"name": "oadp-cm", "namespace": "openshift-adp"}],
+}
 IDLE = Observed(State.IDLE, version="4.16.8", valid_next=("Prep",))
 
 
@@ -42,7 +51,7 @@ def survey(**more: Any) -> Survey:
             "url": "https://a",
             "credential": "certificate",
             "observed": IDLE,
-            "agent_ready": True,
+            "agent": READY,
             **more,
         }
     )
@@ -62,14 +71,24 @@ def test_nothing_speaks_against_a_healthy_cluster() -> None:
 @pytest.mark.parametrize(
     ("more", "severity", "fragment"),
     [
-        ({"agent_ready": None}, "blocked", "Lifecycle Agent is not installed"),
-        ({"agent_ready": False}, "blocked", "Lifecycle Agent is not ready"),
+        ({"agent": Reading(served=False)}, "blocked", "Lifecycle Agent is not installed"),
+        ({"agent": Reading(({},))}, "blocked", "Lifecycle Agent is not ready"),
+        ({"agent": Reading(({"status": {"availableReplicas": 0}},))}, "blocked", "Lifecycle Agent is not ready"),
         (
             {"denied": (Permission("patch", "lca.openshift.io", "imagebasedupgrades"),)},
             "blocked",
             "patch imagebasedupgrades.lca",
         ),
-        ({"missing_refs": ("ConfigMap openshift-adp/oadp-cm",)}, "blocked", "openshift-adp/oadp-cm does not exist"),
+        (
+            {"references": {"ConfigMap openshift-adp/oadp-cm": Reading(served=False)}},
+            "blocked",
+            "openshift-adp/oadp-cm does not exist",
+        ),
+        (
+            {"references": {"Secret openshift-lifecycle-agent/pull": Reading(({"data": {"config.json": ""}},))}},
+            "blocked",
+            "did not find key .dockerconfigjson in Secret openshift-lifecycle-agent/pull",
+        ),
         ({"hub_problem": "the hub does not answer"}, "blocked", "the hub does not answer"),
         ({"credential": "token"}, "blocked", "bearer token"),
         (
@@ -123,9 +142,9 @@ def test_permissions_follow_the_actions() -> None:
     asked = {str(permission) for permission in permissions_needed(UP)}
     less = {str(permission) for permission in permissions_needed((Goal(Action.ABORT),))}
 
-    assert {"patch imagebasedupgrades.lca.openshift.io", "list nodes", "get configmaps in openshift-adp"} <= asked
-    assert "get secrets in openshift-lifecycle-agent" in asked
-    assert "list nodes" not in less and not any("configmaps" in text for text in less)
+    assert {"patch imagebasedupgrades.lca.openshift.io", "list nodes"} <= asked
+    assert "list nodes" not in less
+    assert not any("secrets" in text or "configmaps" in text for text in asked), "only preflight itself reads those"
 
 
 def test_only_prep_refers_to_objects() -> None:
@@ -141,3 +160,86 @@ def test_two_hosts_of_one_server_are_both_named() -> None:
 
     assert [finding.cluster for finding in findings] == ["a", "c"]
     assert findings[0].cause == "a and c have the same API server https://x"
+
+
+@pytest.mark.parametrize(
+    ("observed", "goals", "scope"),
+    [
+        (IDLE, UP, Scope(prep=True, gates=True, blocks=True)),
+        (IDLE, (Goal(Action.ABORT),), Scope()),
+        (Observed(State.PREP_RUNNING, spec=SPEC), UP, Scope(gates=True)),
+        (
+            Observed(State.PREP_COMPLETED, spec=SPEC, valid_next=("Idle", "Upgrade")),
+            UP,
+            Scope(gates=True, blocks=True),
+        ),
+        (Observed(State.UPGRADE_POST_PIVOT, spec={"seedImageRef": SEED.as_spec()}), UP, Scope()),
+        (
+            Observed(
+                State.UPGRADE_COMPLETED,
+                version="4.17.3",
+                spec={"seedImageRef": SEED.as_spec()},
+                valid_next=("Idle", "Rollback"),
+            ),
+            UP,
+            Scope(gates=True),
+        ),
+        (Observed(State.IDLE, version="4.17.3", spec={"seedImageRef": SEED.as_spec()}), UP, Scope()),
+        (Observed(State.PREP_FAILED, spec={"seedImageRef": SEED.as_spec()}), UP, Scope()),
+    ],
+    ids=["before Prep", "abort", "preparing", "prepared", "after the reboot", "upgraded", "done", "failed"],
+)
+def test_a_cluster_is_asked_only_what_still_matters(observed: Observed, goals: tuple[Goal, ...], scope: Scope) -> None:
+    assert scope_of(observed, goals) == scope
+
+
+def test_what_may_not_be_read_is_said_once_and_blocks_nothing() -> None:
+    secret, deployment = Permission("get", "", "secrets", "x", "pull"), Permission("get", "apps", "deployments", "x")
+
+    findings = survey_findings(
+        survey(agent=Reading(denied=deployment), references={"Secret x/pull": Reading(denied=secret)}), UP, Policy()
+    )
+
+    assert [finding.severity for finding in findings] == [Severity.NOT_CHECKED]
+    assert "get deployments.apps in x" in findings[0].cause and "get secrets in x" in findings[0].cause
+    assert not findings[0].severity.excludes
+
+
+def test_the_key_of_the_pull_secret_is_all_that_is_looked_at() -> None:
+    secret = Reading(({"data": {".dockerconfigjson": "c2VjcmV0"}},))
+
+    assert found(references={"Secret openshift-lifecycle-agent/pull": secret}) == []
+
+
+@pytest.mark.parametrize(
+    ("hub", "through_hub", "words"),
+    [
+        (HubFacts(version="4.16.9"), False, "the hub runs 4.16.9; it should be at least at the target version 4.17.3"),
+        (HubFacts(version="4.17.3"), False, None),
+        (HubFacts(version=None), False, None),
+        (
+            HubFacts(acm=Reading(({"status": {"phase": "Installing", "currentVersion": "2.11.0"}},))),
+            False,
+            "Advanced Cluster Management on the hub is not running",
+        ),
+        (HubFacts(acm=Reading(({"status": {"phase": "Running", "currentVersion": "2.12.1"}},))), False, None),
+        (HubFacts(group_upgrades=False), True, "does not know ImageBasedGroupUpgrade"),
+        (HubFacts(group_upgrades=False), False, None),
+        (HubFacts(group_upgrades=True), True, None),
+        (
+            HubFacts(
+                clusters={
+                    "m": {"status": {"conditions": [{"type": "ManagedClusterConditionAvailable", "status": "Unknown"}]}}
+                }
+            ),
+            True,
+            "the hub has no contact with the cluster",
+        ),
+        (HubFacts(denied=(Permission("get", "config.openshift.io", "clusterversions"),)), False, "the hub identity"),
+    ],
+)
+def test_the_hub(hub: HubFacts, through_hub: bool, words: str | None) -> None:
+    causes = [cause for _s, cause in found(policy=Policy(through_hub=through_hub), hub=hub, managed_cluster="m")]
+
+    assert len(causes) == (words is not None)
+    assert not words or words in causes[0]

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""Whether the seed image fits at all: its version, its format, and what cannot be compared without knowing it."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Judge
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._types import SeedImage
+
+# The agent's own constant: it takes seed images of this format only.
+FORMAT_VERSION = "4"
+
+_LABELS = (
+    "let the controller read the labels of the image (ibu_seed_lookup=auto, ibu_seed_registry_auth_file), or give "
+    "the facts with ibu_seed_facts=FILE"
+)
+_RECORD = "give the record that was made on the seed cluster with ibu_seed_facts=FILE"
+_REBUILD = "build a seed image with a Lifecycle Agent of the same release, or choose another one"
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What is known of the seed image. ``why`` says why its labels are not known, empty where they are."""
+
+    facts: SeedFacts
+    why: str = ""
+
+    def missing(self, judge: Judge, what: str) -> None:
+        """Note that a fact of the image's labels is not known."""
+        judge.unknown(what, self.why or "the seed image's labels do not say", _LABELS, check="seed-facts")
+
+    def missing_record(self, judge: Judge, what: str) -> None:
+        """Note that a fact is not known that only the seed's record can say."""
+        judge.unknown(what, "the seed's record was not given", _RECORD, check="seed-record")
+
+
+def check_seed(judge: Judge, seed: Seed, wanted: SeedImage | None) -> None:
+    """Version and format of the image itself."""
+    facts = seed.facts
+    if facts.version is None:
+        seed.missing(judge, "the release inside the seed image")
+    elif wanted and facts.version != wanted.version:
+        judge.blocked(
+            "seed-version",
+            f"version specified in seed image ({facts.version}) differs from version in spec ({wanted.version})",
+            "give the version that is inside the image in ibu_seed_image_ref.version",
+            seen=facts.version,
+            expected=wanted.version,
+            source="label com.openshift.lifecycle-agent.seed_cluster_info of the seed image",
+        )
+    if facts.format_version is None:
+        if seed.why:
+            seed.missing(judge, "the format of the seed image")
+    elif str(facts.format_version) != FORMAT_VERSION:
+        judge.blocked(
+            "seed-format",
+            f"seed image format version mismatch: expected {FORMAT_VERSION}, got {facts.format_version}",
+            _REBUILD,
+            seen=str(facts.format_version),
+            expected=FORMAT_VERSION,
+            source="label com.openshift.lifecycle-agent.seed_format_version of the seed image",
+        )
