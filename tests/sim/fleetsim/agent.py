@@ -84,7 +84,7 @@ class Agent:
 
     def _absent(self) -> bool:
         """Nobody is at home: the agent is not there, not ready, or has nothing to look at."""
-        if "lca_not_ready" in self.troubles or "lca_missing" in self.troubles:
+        if self.machine.seeding or "lca_not_ready" in self.troubles or "lca_missing" in self.troubles:
             return True
         return any((self.troubles.get(name) or {}).get("when") == "start" for name in ("no_cr", "no_crd"))
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetsim import effects, ibu, initial, patches
+from fleetsim import effects, ibu, initial, patches, seedgen
 from fleetsim.api import handle
 from fleetsim.auth import User
 from fleetsim.clock import SimClock
@@ -29,11 +29,12 @@ from fleetsim.objectstore import BACKUPS, REQUESTS, RESTORES, WATCHED, Bucket
 from fleetsim.populate import OLD_ETCD, YOUNG_ETCD, Populator
 from fleetsim.ports import Object, Stateroot
 from fleetsim.rbac import Rule
-from fleetsim.resources import IBU, Registry
+from fleetsim.resources import CRDS, IBU, Registry
 from fleetsim.scenario import ClusterPlan
 from fleetsim.store import Event, Store, clone
 from fleetsim.verbs import Verbs
 
+CONFIGS = "machineconfigs.machineconfiguration.openshift.io"
 OPERATOR = "ibu-operator"  # the account of hosts that are no administrators
 SERVICE_ACCOUNT = "system:serviceaccount:ibu:operator"
 
@@ -67,6 +68,7 @@ class Cluster:
         self._seen: tuple[Any, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self.klusterlet: Klusterlet | None = None  # where there is a hub
+        self.seed: seedgen.SeedAgent | None = None  # where it shall become a seed
         self.started = asyncio.get_running_loop().create_future()
         self.endpoint = Endpoint(plan.name, world.registry, Store(1), world.clock, self.rng, handle)
         self.endpoint.trusted_issuer = world.issuer
@@ -115,8 +117,24 @@ class Cluster:
             refs = [("oadp", r["namespace"], r["name"]) for r in goal.oadp_content]
             refs += [("extra", r["namespace"], r["name"]) for r in goal.extra_manifests]
             self.world.populator.inputs(store, goal.pull_secret, refs)
+            if self.plan.seedgen is not None:
+                self._furnish(store, self.plan.seedgen)
             self._own_objects(store)
         return store
+
+    def _furnish(self, store: Store, plan: seedgen.SeedPlan) -> None:
+        """What a cluster that shall become a seed has, and what it lacks."""
+        for table, namespace, name in seedgen.WITHOUT:
+            store.remove(table, (namespace, name))
+        if not plan.attached:
+            store.remove(CRDS, ("", seedgen.KLUSTERLET_CRD))
+        for table, obj in seedgen.objects(plan):
+            store.seed(table, self.world.populator.record(table, obj, self.rng))
+        for record in list(store.records(CONFIGS)):
+            obj = record.parse()
+            units = ((obj["spec"].get("config") or {}).get("systemd") or {}).get("units") or [seedgen.MOUNT]
+            obj["spec"]["config"] = seedgen.node_config(plan, units[0])
+            store.seed(CONFIGS, self.world.populator.record(CONFIGS, obj, self.rng))
 
     def _own_objects(self, store: Store) -> None:
         """What the scenario adds to this cluster, changes in it, or takes away."""
@@ -189,6 +207,8 @@ class Cluster:
         if not self.started.done():
             effects.at_start(self)
         api = LocalApi(store, self.world.registry, endpoint.verbs)
+        if self.plan.seedgen is not None and self.seed is None:
+            self.seed = seedgen.SeedAgent(self, api, self.plan.seedgen)
         await self._listen()
         if self.klusterlet is not None:
             self.klusterlet.powered(True)
@@ -327,5 +347,6 @@ class Cluster:
                 table.partition(".")[0]: [record.name for record in self.endpoint.store.records(table)]
                 for table in (BACKUPS, RESTORES, REQUESTS)
             },
+            **({"seed": self.seed.state()} if self.seed else {}),
             **self.machine.state(),
         }

@@ -13,6 +13,7 @@ from functools import partial
 from fleetsim.api import handle
 from fleetsim.clock import SimClock
 from fleetsim.cluster import Cluster
+from fleetsim.detach import Detacher, dressed
 from fleetsim.endpoint import Endpoint
 from fleetsim.klusterlet import AVAILABLE, LOST, Klusterlet
 from fleetsim.localapi import LocalApi
@@ -66,7 +67,10 @@ def make_hub(
     store.limits = dict.fromkeys((IBGUS, CGUS), _LONG_HISTORY)
     populator = Populator(registry, clock.now())
     for index, cluster in enumerate(clusters):
-        record = populator.record(MANAGED, managed_cluster(cluster), rng, _FIRST_RV - 100_000 + index)
+        if cluster.plan.seedgen is not None and not cluster.plan.seedgen.attached:
+            continue
+        managed = dressed(cluster, managed_cluster(cluster))
+        record = populator.record(MANAGED, managed, rng, _FIRST_RV - 100_000 + index)
         store.seed(MANAGED, record)
     goals = [cluster.plan.goal for cluster in clusters]
     places = {ref["namespace"] for goal in goals for ref in goal.oadp_content}
@@ -84,6 +88,7 @@ def make_hub(
     hub.version = "4.17.5"
     hub.trusted_issuer = issuer
     hub.rbac.rules = {"ibu-operator": [Rule()]}
+    Detacher(hub, clusters)
     return hub
 
 

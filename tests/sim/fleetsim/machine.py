@@ -44,6 +44,7 @@ class Machine:
         self.boots = 0
         self.rollbacks = 0
         self.came_back = False
+        self.seeding = False  # the imager works, or the agent has not yet restored what it deleted for it
         self.agent: Agent | None = None
         self._watchdog: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -13,6 +13,7 @@ from typing import Any
 from fleetsim.crd import Schema, load_crds
 
 HUB_GROUPS = (
+    "agent.open-cluster-management.io",
     "cluster.open-cluster-management.io",
     "work.open-cluster-management.io",
     "lcm.openshift.io",
@@ -101,6 +102,10 @@ _CUSTOM: tuple[tuple[str, str, str, str, bool, tuple[str, ...], bool], ...] = (
     ("lca.openshift.io", "v1", "ipconfigs", "IPConfig", False, ("ipc",), True),
     ("lca.openshift.io", "v1", "seedgenerators", "SeedGenerator", False, ("seedgen",), True),
     ("policy.open-cluster-management.io", "v1", "policies", "Policy", True, ("plc",), True),
+    ("operator.open-cluster-management.io", "v1", "klusterlets", "Klusterlet", False, (), True),
+    ("agent.open-cluster-management.io", "v1", "klusterletaddonconfigs", "KlusterletAddonConfig", True, (), True),
+    ("local.storage.openshift.io", "v1", "localvolumes", "LocalVolume", True, (), True),
+    ("lvm.topolvm.io", "v1alpha1", "lvmclusters", "LVMCluster", True, (), True),
     ("cluster.open-cluster-management.io", "v1", "managedclusters", "ManagedCluster", False, ("mcl",), True),
 )
 

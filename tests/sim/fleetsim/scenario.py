@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE, Durations, Object
+from fleetsim.seedgen import SeedPlan
 from fleetsim.seedimage import SeedImage
 from fleetsim.troubles import Troubles
 
@@ -38,6 +39,7 @@ _KEYS = {
     "seed_image",
     "objects",
     "without",
+    "seedgen",
 }
 _CLUSTER_KEYS = {
     "version",
@@ -51,6 +53,7 @@ _CLUSTER_KEYS = {
     "seed_image",
     "objects",
     "without",
+    "seedgen",
 }
 
 
@@ -86,6 +89,7 @@ class ClusterPlan:
     """Everything that is special about one cluster.
 
     `objects` are merged into the cluster's own of that name, or added; `without` names objects that it lacks.
+    `seedgen`: it is one that shall become a seed.
     """
 
     name: str
@@ -99,6 +103,7 @@ class ClusterPlan:
     seed_image: SeedImage = field(default_factory=SeedImage)
     objects: list[Object] = field(default_factory=list)
     without: list[Object] = field(default_factory=list)
+    seedgen: SeedPlan | None = None
 
 
 @dataclass
@@ -148,6 +153,15 @@ def _hub(data: Any) -> HubPlan | None:
 def _seed_image(data: dict[str, Any]) -> SeedImage:
     _check(data, {f.name for f in dataclasses.fields(SeedImage)}, "seed_image")
     return SeedImage(**data)
+
+
+def _seedgen(data: Any, own: Any) -> SeedPlan | None:
+    """Of a cluster that says so itself, or whose fleet does: `true` or what is special about it."""
+    if not data and data != {} and not own and own != {}:
+        return None
+    plan = {**(data if isinstance(data, dict) else {}), **(own if isinstance(own, dict) else {})}
+    _check(plan, {f.name for f in dataclasses.fields(SeedPlan)}, "seedgen")
+    return SeedPlan(**plan)
 
 
 def _objects(data: dict[str, Any], own: dict[str, Any], key: str) -> list[Object]:
@@ -205,6 +219,7 @@ def load(source: dict[str, Any] | Path, speed: float | None = None) -> Scenario:
                 seed_image=_seed_image({**(data.get("seed_image") or {}), **(own.get("seed_image") or {})}),
                 objects=_objects(data, own, "objects"),
                 without=_objects(data, own, "without"),
+                seedgen=_seedgen(data.get("seedgen"), own.get("seedgen")),
             )
         )
     return Scenario(

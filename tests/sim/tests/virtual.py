@@ -67,7 +67,7 @@ class Site:
         self.cluster: Cluster
 
     async def __aenter__(self) -> Site:
-        known = ("initial", "troubles", "goal", "annotations", "version", "seed_image", "objects", "without")
+        known = ("initial", "troubles", "goal", "annotations", "version", "seed_image", "objects", "without", "seedgen")
         extra = {key: self._options[key] for key in known if key in self._options}
         durations = {"spread": 0, **self._options.get("durations", {})}
         scenario = load(
