@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
+from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_contact import silence
 from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import Seed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
@@ -33,8 +34,13 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight impor
     shared_servers,
     survey_findings,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight_report import (
+    plain_findings,
+    plain_unknown,
+    preflight_lines,
+    report_document,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
-from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preflight_lines
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import survey
 from ansible_collections.sno.image_upgrade.plugins.module_utils._survey_hub import Hubs, needs_hub
@@ -92,8 +98,9 @@ class ActionModule(FleetAction):
         hosts = self.hosts(task_vars)
         findings = checker.check(hosts)
         names = [host.name for host in hosts]
-        lines = preflight_lines(names, findings, checker.target, time.monotonic() - began)
-        lines += ["", *_closing_lines(options["report_file"], names, findings, self.check_mode)]
+        report = None if self.check_mode else options["report_file"]
+        lines = preflight_lines(names, findings, checker.target, time.monotonic() - began, report)
+        lines += ["", _closing_line(report, report_document(names, findings, checker.target))]
         for line in lines:
             self.show(line)
         blocked = _blocked(findings)
@@ -105,7 +112,8 @@ class ActionModule(FleetAction):
             )
         return {
             "changed": False,
-            "findings": [dataclasses.asdict(f) | {"severity": f.severity.value} for f in findings],
+            "findings": plain_findings(findings),
+            "not_checked": plain_unknown(findings),
             "ready": [name for name in names if name not in blocked],
             "failed_clusters": blocked,
         }
@@ -203,7 +211,7 @@ class _Checker:
         if self._record.expects_away(name):
             cause = "it does not answer, but an earlier run left it in the middle of its reboot"
             return Finding(Severity.WARNED, name, "contact", cause, "nothing: this run waits for it")
-        return Finding(Severity.NO_ANSWER, name, "contact", str(error), error.next_step)
+        return silence(name, str(error), error.next_step, error.__cause__)
 
 
 def _failed_meanwhile(finding: Finding) -> Finding:
@@ -237,16 +245,12 @@ def _check_rollout(options: t.Mapping[str, t.Any]) -> None:
         _budget.parse_budget("budget (ibu_budget)", options["budget"])
 
 
-def _closing_lines(path: str | None, names: list[str], findings: list[Finding], check: bool) -> list[str]:
-    if not path or check:
-        return ["Nothing was changed."]
-    document = {
-        "clusters": names,
-        "findings": [dataclasses.asdict(finding) | {"severity": finding.severity.value} for finding in findings],
-    }
+def _closing_line(path: str | None, document: dict[str, t.Any]) -> str:
+    if not path:
+        return "Nothing was changed."
     try:
         with open(path, "w", encoding="utf-8") as stream:
             json.dump(document, stream, indent=1)
     except OSError as error:
         raise InvalidOption("report_file", path, f"it cannot be written: {error.strerror}") from error
-    return [f"Nothing was changed. Report: {path}"]
+    return f"Nothing was changed. Report: {path}"

@@ -5,24 +5,17 @@
 # Private to this collection: it may change in any release.
 # Do not import it from elsewhere.
 
-"""The tables at the end: preflight, rollout, status. Values in, lines of text out."""
+"""The tables at the end: rollout, status. Values in, lines of text out."""
 
 from __future__ import annotations
 
 import datetime
 import typing as t
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import Finding, Severity
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock, result_words
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Outcome, Result
 
 _NAMES_SHOWN = 12
-_SEVERITY_WORDS = {
-    Severity.BLOCKED: "BLOCKED",
-    Severity.WARNED: "WARNED",
-    Severity.NO_ANSWER: "NO ANSWER",
-    Severity.NOT_CHECKED: "NOT CHECKED",
-}
 
 # What a cluster is called that has completed these actions, the latest first.
 _ACHIEVED = {
@@ -47,43 +40,6 @@ def names_in_short(names: t.Sequence[str]) -> str:
     shown = " ".join(names[:_NAMES_SHOWN])
     more = len(names) - _NAMES_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-# --- preflight ----------------------------------------------------------------------------------------------------
-
-
-def preflight_lines(fleet: t.Sequence[str], findings: t.Sequence[Finding], target: str, seconds: float) -> list[str]:
-    """The findings of a whole fleet, one entry per cause."""
-    by_severity = {severity: {f.cluster for f in findings if f.severity is severity} for severity in Severity}
-    unusable = by_severity[Severity.BLOCKED] | by_severity[Severity.NO_ANSWER]
-    counts = [f"{len(fleet) - len(unusable)} ready"]
-    for severity, word in (
-        (Severity.BLOCKED, "blocked"),
-        (Severity.WARNED, "warned"),
-        (Severity.NO_ANSWER, "no answer"),
-    ):
-        if by_severity[severity]:
-            counts.append(f"{len(by_severity[severity])} {word}")
-    goal = f" → {target}" if target else ""
-    lines = [f"PREFLIGHT  {len(fleet)} clusters{goal}   {'   '.join(counts)}   ({seconds:.0f} s)"]
-    for severity in Severity:
-        lines.extend(_cause_lines(severity, findings))
-    return lines
-
-
-def _cause_lines(severity: Severity, findings: t.Iterable[Finding]) -> list[str]:
-    causes: dict[tuple[str, str], list[str]] = {}
-    for finding in findings:
-        if finding.severity is severity:
-            remedy = finding.remedy.replace(finding.cluster, "{cluster}")
-            causes.setdefault((finding.cause, remedy), []).append(finding.cluster)
-    lines = []
-    for (cause, remedy), names in sorted(causes.items(), key=lambda item: -len(item[1])):
-        indent = " " * 13
-        way_out = remedy.replace("{cluster}", ",".join(names) if len(names) <= _NAMES_SHOWN else "GROUP")
-        lines += ["", f"{_SEVERITY_WORDS[severity]:<9} {len(names):>2} {' '.join(cause.split())}"]
-        lines += [f"{indent}{names_in_short(names)}", f"{indent}→ {way_out}"]
-    return lines
 
 
 # --- check mode ---------------------------------------------------------------------------------------------------

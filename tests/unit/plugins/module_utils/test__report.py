@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tables at the end of preflight, rollout and status."""
+"""The tables at the end of rollout and status."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import Finding, Severity
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import (
     achieved,
     names_in_short,
-    preflight_lines,
     preview_lines,
     recap_lines,
     status_lines,
@@ -41,60 +39,6 @@ def recap(*outcomes: Outcome, **more: Any) -> str:
 )
 def test_names_in_short(count: int, text: str) -> None:
     assert names_in_short(MANY[:count]) == text
-
-
-# --- preflight ----------------------------------------------------------------------------------------------------
-
-
-def finding(cluster: str, severity: Severity = Severity.BLOCKED, cause: str = "bad", remedy: str = "mend") -> Finding:
-    return Finding(severity, cluster, "check", cause, remedy)
-
-
-def test_a_fit_fleet_is_one_line() -> None:
-    assert preflight_lines(["a", "b"], [], "4.17.3", 2.4) == ["PREFLIGHT  2 clusters → 4.17.3   2 ready   (2 s)"]
-    assert preflight_lines(["a"], [], "", 0) == ["PREFLIGHT  1 clusters   1 ready   (0 s)"]
-
-
-def test_a_cluster_is_counted_once_however_much_is_wrong() -> None:
-    findings = [
-        finding("a"),
-        finding("a", cause="worse"),
-        finding("a", Severity.WARNED),
-        finding("b", Severity.NO_ANSWER),
-        finding("c", Severity.WARNED),
-    ]
-
-    head = preflight_lines(["a", "b", "c", "d"], findings, "", 1)[0]
-
-    assert "2 ready   1 blocked   2 warned   1 no answer" in head, "a warned cluster is ready"
-
-
-def test_one_cause_is_said_once_with_a_remedy_for_all() -> None:
-    findings = [finding(name, remedy=f"abort -l {name}") for name in ("s01", "s02")]
-
-    lines = preflight_lines(["s01", "s02"], findings, "", 1)
-
-    assert [line.strip() for line in lines[1:]] == ["", "BLOCKED    2 bad", "s01 s02", "→ abort -l s01,s02"]
-
-
-def test_the_remedy_of_many_names_a_group() -> None:
-    lines = preflight_lines(MANY, [finding(name, remedy=f"abort -l {name}") for name in MANY], "", 1)
-
-    assert lines[-2].endswith("s11 and 2 more")
-    assert lines[-1].strip() == "→ abort -l GROUP"
-
-
-def test_the_worst_and_most_frequent_come_first() -> None:
-    findings = [
-        finding("a", Severity.WARNED, "warned"),
-        finding("a", cause="rare"),
-        finding("b", cause="two\n lines"),
-        finding("c", cause="two\n lines"),
-    ]
-
-    text = "\n".join(preflight_lines(["a", "b", "c"], findings, "", 1))
-
-    assert text.index("two lines") < text.index("rare") < text.index("WARNED     1 warned")
 
 
 # --- check mode ---------------------------------------------------------------------------------------------------
