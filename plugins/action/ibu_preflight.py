@@ -18,7 +18,12 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
 from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_contact import silence
 from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import Seed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import (
+    Clock,
+    NoContact,
+    Patience,
+    first_contact,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
     GOAL_OPTIONS,
     seconds_of,
@@ -178,6 +183,8 @@ class _Checker:
 
     def _judge(self, host: Host, session: Session, goals: list[Goal]) -> list[Finding]:
         observed = Cluster(session).read()
+        # There is a server. From here on a busy moment costs one request, not all of them.
+        session.repeat = Patience(self._patience, self._clock, self._stop)
         # What the cluster has behind it needs nothing any more: after an upgrade the pull secret may be gone.
         ahead = goals[resume(observed, goals) :]
         if not ahead:

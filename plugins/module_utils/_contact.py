@@ -49,6 +49,28 @@ class Clock:
         stop.wait(seconds)
 
 
+class Patience:
+    """Asks again where an API server is busy, until it was so for ``seconds`` on end. What is final is raised at once.
+
+    For surveys of many requests: none of them must fail for a busy moment. Not to be shared between threads.
+    """
+
+    def __init__(self, seconds: float, clock: Clock, stop: threading.Event) -> None:
+        self._seconds, self._clock, self._stop = seconds, clock, stop
+
+    def __call__(self, ask: t.Callable[[], _T]) -> _T:
+        """The answer. Raises Unanswered."""
+        begun = self._clock.monotonic()
+        while True:
+            try:
+                return ask()
+            except Unanswered as error:
+                waited = self._clock.monotonic() - begun
+                if isinstance(error, NotThere) or _is_hopeless(error) or self._stop.is_set() or waited >= self._seconds:
+                    raise
+                self._clock.wait(self._stop, min(error.retry_after or away_pause(waited), _PAUSE_MOST))
+
+
 class NoContact(IbuError):
     """The cluster could not be read at all; ``next_step`` says what to check."""
 

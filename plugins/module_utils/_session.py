@@ -75,6 +75,8 @@ class Session:
         self._configuration = configuration
         # Of the client, in PEM; public. Its file may be gone.
         self.certificate = certificate
+        # Repeats requests that want to be repeated. At first nothing is: a drive judges every failure itself.
+        self.repeat: t.Callable[[t.Callable[[], Reply]], Reply] = _once
         self._pool = RESTClientObject(configuration).pool_manager
         if context is not None:
             for name in ("cert_file", "key_file", "ca_certs", "ca_cert_data"):
@@ -183,6 +185,16 @@ class Session:
         document: t.Mapping[str, t.Any] | None = None,
         content_type: str | None = None,
     ) -> Reply:
+        return self.repeat(lambda: self._reply_once(method, path, query, document, content_type))
+
+    def _reply_once(
+        self,
+        method: str,
+        path: str,
+        query: t.Mapping[str, str | int],
+        document: t.Mapping[str, t.Any] | None,
+        content_type: str | None,
+    ) -> Reply:
         response = self._request(method, path, query, document, content_type)
         try:
             return Reply(json.loads(response.data), _server_time(response.headers))
@@ -216,7 +228,7 @@ class Session:
                 body=json.dumps(document) if document is not None else None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=read_seconds),
-                # Repetition is the caller's decision: it knows whether an outage is expected.
+                # Repetition is the caller's decision (repeat): it knows whether an outage is expected.
                 retries=False,
                 preload_content=not stream,
             )
@@ -225,6 +237,10 @@ class Session:
                 body = response.data
             raise error_of(response.status, response.headers, body, f"{method} {path}")
         return response
+
+
+def _once(ask: t.Callable[[], Reply]) -> Reply:
+    return ask()
 
 
 def open_session(options: t.Mapping[str, t.Any], prefix: str = "") -> Session:

@@ -134,7 +134,7 @@ CASES = [
     ),
     Case(
         "health_blocked",
-        {"check": "csr"},
+        {"check": "csr", "when": "prep"},
         "timed_out",
         "preparing",
         "Prep took longer than",

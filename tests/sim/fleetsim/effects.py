@@ -188,7 +188,10 @@ def at_pivot(cluster: Cluster) -> None:
 
 
 def at_moment(cluster: Cluster, moment: str) -> None:
-    """The upgrade has just completed."""
+    """Prep has just begun, or the upgrade has just completed."""
+    late = cluster.troubles.get("health_blocked")
+    if moment == "prep" and late and late["when"] == "prep":
+        _health(cluster, late, False)
     if moment != "completed":
         return
     if params := cluster.troubles.get("unhealthy_after_upgrade"):
@@ -209,7 +212,8 @@ def _objects(cluster: Cluster, name: str, params: Params) -> None:
     if leftovers.begin(cluster, name, params):
         return
     if name == "health_blocked":
-        _health(cluster, params, False)
+        if params["when"] == "start":
+            _health(cluster, params, False)
     elif name == "http_error":
         _http(cluster, params)
     elif name == "slow_answers":

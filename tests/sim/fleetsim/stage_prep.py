@@ -41,6 +41,7 @@ async def run(a: Agent) -> None:
         a.set("Idle", False, "InProgress", "In progress")
         await a.say("In progress")
     try:
+        await a.machine.platform.moment("prep", a.api)
         await a.stable("Waiting for system to stabilize before Prep stage can continue: ")
         await a.hang("prep_hangs", at="health")
         await _validate(a)

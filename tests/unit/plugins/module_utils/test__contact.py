@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import (
     Clock,
     NoContact,
+    Patience,
     away_pause,
     first_contact,
 )
@@ -164,3 +165,35 @@ def test_the_real_clock_wakes_up_for_a_stop() -> None:
 
     assert clock.monotonic() - begun < 60
     assert clock.now().utcoffset() == datetime.timedelta(0)
+
+
+def test_patience_asks_again_while_a_server_is_busy(clock: FakeClock) -> None:
+    answers = Answers(trouble("http", 503), trouble("http", 429), trouble(), "an answer")
+
+    assert Patience(10, clock, threading.Event())(answers) == "an answer"
+    assert answers.reads == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [trouble("session", 401), trouble("rights", 403), trouble("tls"), NotThere("x"), Refused("x", 422)],
+    ids=repr,
+)
+def test_patience_is_not_for_what_is_final(clock: FakeClock, error: Exception) -> None:
+    answers = Answers(error)
+
+    with pytest.raises(type(error)):
+        Patience(10, clock, threading.Event())(answers)
+    assert answers.reads == 1
+
+
+def test_patience_ends(clock: FakeClock) -> None:
+    with pytest.raises(Unanswered):
+        Patience(10, clock, threading.Event())(Answers(trouble("http", 503)))
+    assert 60 <= clock.seconds < 75
+
+
+def test_a_server_that_asks_for_a_pause_gets_it_within_reason(clock: FakeClock) -> None:
+    Patience(99, clock, threading.Event())(Answers(Unanswered("http", "busy", 429, retry_after=3600), "an answer"))
+
+    assert clock.seconds == 60
