@@ -67,7 +67,7 @@ bench-hub: venv collections ## measure thousands of clusters in one group upgrad
 test: venv collections ## run every test: the parts below, one after the other
 	@$(PY) tests/tools/run_parts.py $(PARTS)
 
-PARTS := lint sanity unit contract playbooks module-runs molecule build
+PARTS := lint sanity unit contract playbooks module-runs molecule docs build
 PYTEST = $(PY) -m pytest
 
 # All of them run even if one fails: lint shows everything there is to correct.
@@ -145,6 +145,18 @@ molecule: venv collections ## run the molecule scenarios, one per role (SCENARIO
 matrix: venv collections ## run the unit tests on every supported Python and ansible-core found here
 	$(say)
 	nox --session matrix
+
+# --- documentation ---------------------------------------------------------------------------------------------------
+
+.PHONY: site
+site: venv collections ## build the documentation into .cache/site
+	$(say)
+	@$(PY) tests/tools/build_docs.py
+
+.PHONY: docs
+docs: site ## build the documentation, and check and run the examples in it
+	$(say)
+	$(PYTEST) tests/docs
 
 # --- release ---------------------------------------------------------------------------------------------------------
 
