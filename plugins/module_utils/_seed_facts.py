@@ -87,14 +87,9 @@ def _plain(value: t.Any) -> t.Any:
 def from_labels(labels: t.Mapping[str, str], image: str = "the seed image") -> SeedFacts:
     """What the labels say. ``image`` is its name for errors.
 
-    The agent takes an image without the second label for one without proxy and without FIPS, and so does this.
+    An empty ``format_version`` says that the label is not there, which the agent refuses: it is no seed image, or one
+    that is too old. The agent takes an image without the other label for one without proxy and FIPS, and so does this.
     """
-    if FORMAT_LABEL not in labels and INFO_LABEL not in labels:
-        raise InvalidOption(
-            "image",
-            image,
-            f"it has no label {FORMAT_LABEL}, so it is no seed image; give one that a SeedGenerator made",
-        )
     info = _info(labels[INFO_LABEL], image) if INFO_LABEL in labels else {}
     bundle = info.get("additionalTrustBundle")
     if bundle is not None and not isinstance(bundle, dict):
@@ -103,7 +98,7 @@ def from_labels(labels: t.Mapping[str, str], image: str = "the seed image") -> S
     trust = _Reader(bundle or {}, lambda problem: _bad_label(image, f"additionalTrustBundle.{problem}"))
     return SeedFacts(
         version=read.text("seed_cluster_ocp_version") or None,
-        format_version=labels.get(FORMAT_LABEL),
+        format_version=labels.get(FORMAT_LABEL, ""),
         has_proxy=read.flag("has_proxy") or False,
         has_fips=read.flag("has_fips") or False,
         # Go leaves an empty name out: who tells of the bundle tells of its name.
