@@ -61,6 +61,13 @@ def check_seed(judge: Judge, seed: Seed, wanted: SeedImage | None) -> None:
     if facts.format_version is None:
         if seed.why:
             seed.missing(judge, "the format of the seed image")
+    elif not facts.format_version:
+        judge.blocked(
+            "seed-format",
+            "seed image is missing the com.openshift.lifecycle-agent.seed_format_version label",
+            "check that it is a seed image; " + _REBUILD,
+            source="labels of the seed image",
+        )
     elif str(facts.format_version) != FORMAT_VERSION:
         judge.blocked(
             "seed-format",
