@@ -187,7 +187,7 @@ def test_patience_is_not_for_what_is_final(clock: FakeClock, error: Exception) -
     assert answers.reads == 1
 
 
-def test_patience_ends(clock: FakeClock) -> None:
+def test_patience_with_a_busy_server_ends(clock: FakeClock) -> None:
     with pytest.raises(Unanswered):
         Patience(10, clock, threading.Event())(Answers(trouble("http", 503)))
     assert 60 <= clock.seconds < 75
