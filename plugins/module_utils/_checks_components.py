@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
 OADP_NAMESPACE = "openshift-adp"
 _OADP, _LCA = "oadp-operator", "lifecycle-agent"
+_STORAGE = ("lvms-operator", "local-storage-operator")
 _CSV_PHASE = "ClusterServiceVersion"
 _DPA = "DataProtectionApplication in openshift-adp"
 
@@ -31,12 +32,12 @@ def check_components(judge: Judge, seed: Seed, health: HealthFacts, *, needs_oad
     if not health.services.known:
         return
     installed = _seed_record.operators(health.services.items)
-    if "lvms-operator" in installed and "local-storage-operator" in installed:
+    if all(name in installed for name in _STORAGE):
         judge.blocked(
             "storage-operators",
             "LVM Storage and the Local Storage Operator are both installed; image-based upgrades support one of them",
             "remove the one that no volume uses",
-            seen=[f"{name} {installed[name]}" for name in ("lvms-operator", "local-storage-operator")],
+            seen=[f"{name} {installed[name]}" for name in _STORAGE],
             expected="one of them, or none",
             source=_CSV_PHASE,
         )
@@ -121,7 +122,7 @@ def _against_seed(judge: Judge, seed: Seed, installed: t.Mapping[str, str], *, n
             "use a seed with the OADP operator",
             source="the seed's record",
         )
-    lost = [name for name in installed if name not in theirs and "oadp" not in name and name != "lvms-operator"]
+    lost = [name for name in installed if name not in theirs and "oadp" not in name and name not in _STORAGE]
     if lost:
         judge.warned(
             "operators",

@@ -59,8 +59,7 @@ def check_seed(judge: Judge, seed: Seed, wanted: SeedImage | None) -> None:
             source="label com.openshift.lifecycle-agent.seed_cluster_info of the seed image",
         )
     if facts.format_version is None:
-        if seed.why:
-            seed.missing(judge, "the format of the seed image")
+        seed.missing(judge, "the format of the seed image")
     elif not facts.format_version:
         judge.blocked(
             "seed-format",
