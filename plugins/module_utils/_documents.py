@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+# Do not import it from elsewhere.
+
+"""Texts of several YAML documents, with the line of everything in them. No I/O."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+try:
+    import yaml
+
+    HAS_YAML = True
+    _LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+except ImportError:
+    HAS_YAML = False
+
+Path = t.Sequence[t.Union[str, int]]  # noqa: UP007
+
+
+class NotYaml(Exception):
+    """The text of a file, or the rest of it, cannot be read. ``documents`` are those before the place."""
+
+    def __init__(self, file: str, document: int, line: int, problem: str, documents: list[Document]) -> None:
+        super().__init__(problem)
+        self.file = file
+        self.document = document
+        self.line = line
+        self.documents = documents
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document. ``index`` and ``line`` (of its beginning, in the file) count from 1.
+
+    ``inside``: it stands in this ConfigMap, as ``NAMESPACE/NAME KEY``.
+    """
+
+    file: str
+    index: int
+    line: int
+    value: t.Any
+    inside: str = ""
+    lines: t.Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+
+    def line_of(self, path: Path = ()) -> int:
+        """The line of a field; of the closest one above it where there is no such field."""
+        for length in range(len(path), 0, -1):
+            found = self.lines.get(tuple(path[:length]))
+            if found is not None:
+                return found
+        return self.line
+
+
+def read_documents(text: str, file: str) -> list[Document]:
+    """Every document of a text that is not empty. Raises NotYaml."""
+    return _read(text, file, 0, "", 0)
+
+
+def _read(text: str, file: str, above: int, inside: str, before: int) -> list[Document]:
+    """``above``: lines of the file before the text, ``before``: documents of the file before its first."""
+    found: list[Document] = []
+    index = before
+    loader: t.Any = None
+    try:
+        loader = _LOADER(text)
+        while loader.check_node():
+            index += 1
+            node = loader.get_node()
+            value = loader.construct_document(node)
+            if value is None:
+                continue
+            lines = dict(_lines(node, above, (), set()))
+            found.append(Document(file, index, _begin(node) + above, value, inside, lines))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise NotYaml(
+            file, max(index, before + 1), above + (mark.line + 1 if mark else 1), _words(error), found
+        ) from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise NotYaml(file, max(index, before + 1), above + 1, str(error).splitlines()[0], found) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return found
+
+
+def _words(error: yaml.MarkedYAMLError) -> str:
+    return ": ".join(filter(None, (error.context, error.problem)))
+
+
+def _begin(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _lines(
+    node: yaml.Node, above: int, path: tuple[str | int, ...], seen: set[int]
+) -> t.Iterator[tuple[tuple[str | int, ...], int]]:
+    """The line of every field, that of its key where it has one. What stands behind an alias is looked at once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            yield here, _begin(key) + above
+            yield from _lines(value, above, here, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*path, index), _begin(value) + above
+            yield from _lines(value, above, (*path, index), seen)
+
+
+def is_wrapper(document: Document) -> bool:
+    """True for a ConfigMap whose values are manifests themselves, and not the settings of some application."""
+    value = document.value
+    if not isinstance(value, dict) or value.get("kind") != "ConfigMap" or not isinstance(value.get("data"), dict):
+        return False
+    texts = [text for text in value["data"].values() if isinstance(text, str) and text.strip()]
+    return bool(texts) and all("kind:" in text or '"kind"' in text for text in texts)
+
+
+def unwrapped(document: Document) -> list[Document]:
+    """The documents in the values of a ConfigMap, in the order of its keys. Raises NotYaml.
+
+    Lines are those of the file: a block of text begins below its key.
+    """
+    meta = document.value.get("metadata") or {}
+    name = "/".join(filter(None, (str(meta.get("namespace") or ""), str(meta.get("name") or ""))))
+    found: list[Document] = []
+    for key, text in document.value["data"].items():
+        if isinstance(text, str):
+            begin = document.line_of(("data", str(key)))
+            found += _read(text, document.file, begin, f"{name} {key}", len(found))
+    return found
