@@ -57,6 +57,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._seed_lookup import SEED_OPTIONS, NotKnown, SeedLookup
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HubFacts
@@ -72,6 +73,7 @@ class ActionModule(FleetAction):
         "actions": {"type": "list", "elements": "str", "required": True},
         "stop_after": {"type": "str"},
         **GOAL_OPTIONS,
+        **SEED_OPTIONS,
         "accept_token": {"type": "bool", "default": False},
         "accept_findings": {"type": "list", "elements": "str", "default": [], "choices": list(ACCEPTABLE)},
         "through_hub": {"type": "bool", "default": False},
@@ -135,6 +137,7 @@ class _Checker:
         self._record = Record.load(options["outcome_file"] or default_outcome_file(), writable=False)
         self._versions: set[str] = set()
         self._hubs = Hubs(through_hub=policy.through_hub)
+        self._seeds = _Seeds(options)
         self._clock = Clock()
         self._stop = threading.Event()
 
@@ -189,18 +192,17 @@ class _Checker:
         ahead = goals[resume(observed, goals) :]
         if not ahead:
             return []
-        seed = self._seed(ahead)
         found = survey(
             host.name,
             session,
             observed,
             ahead,
-            seed,
+            lambda: self._seeds.seed(ahead),
             lambda: self._hub(host, ahead),
             host.managed_cluster,
             through_hub=self._policy.through_hub,
         )
-        findings = survey_findings(found, ahead, self._policy, seed)
+        findings = survey_findings(found, ahead, self._policy)
         if self._record.was_under_way(host.name):
             # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.
             return [_failed_meanwhile(finding) if finding.check == "state" else finding for finding in findings]
@@ -211,14 +213,39 @@ class _Checker:
             return None, None
         return self._hubs.facts(host.hub_key, host.open_hub, host.managed_cluster)
 
-    def _seed(self, goals: t.Sequence[Goal]) -> Seed:
-        return Seed(SeedFacts(), "nothing is known of the seed image")
-
     def _silence(self, name: str, error: NoContact) -> Finding:
         if self._record.expects_away(name):
             cause = "it does not answer, but an earlier run left it in the middle of its reboot"
             return Finding(Severity.WARNED, name, "contact", cause, "nothing: this run waits for it")
         return silence(name, str(error), error.next_step, error.__cause__)
+
+
+class _Seeds:
+    """What is known of the seed images. Each is looked up once, for the first cluster that will be given it."""
+
+    def __init__(self, options: t.Mapping[str, t.Any]) -> None:
+        self._lookup = SeedLookup(options)
+        self._lock = threading.Lock()
+        self._found: dict[str, Seed] = {}
+
+    def seed(self, goals: t.Iterable[Goal]) -> Seed:
+        """The seed of these goals. Raises IbuError where the user wants the registry's answer and there is none."""
+        image = next(goal.seed.image for goal in goals if goal.seed)
+        with self._lock:
+            if image not in self._found:
+                self._found[image] = self._look(image)
+            return self._found[image]
+
+    def _look(self, image: str) -> Seed:
+        try:
+            found = self._lookup.facts(image)
+        except InvalidOption as error:
+            # The options themselves were read before; this is about the one image.
+            return Seed(SeedFacts(), str(error), str(error), error.remedy)
+        if not isinstance(found, NotKnown):
+            return Seed(found)
+        problem = found.reason if found.missing else ""
+        return Seed(found.facts, found.reason, problem, "give an image that is there in ibu_seed_image_ref.image")
 
 
 def _failed_meanwhile(finding: Finding) -> Finding:

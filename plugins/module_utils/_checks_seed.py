@@ -30,10 +30,15 @@ _REBUILD = "build a seed image with a Lifecycle Agent of the same release, or ch
 
 @dataclass(frozen=True)
 class Seed:
-    """What is known of the seed image. ``why`` says why its labels are not known, empty where they are."""
+    """What is known of the seed image. ``why`` says why its labels are not known, empty where they are.
+
+    ``problem`` is something that is known to be wrong with the image, and ``remedy`` what to do about that.
+    """
 
     facts: SeedFacts
     why: str = ""
+    problem: str = ""
+    remedy: str = ""
 
     def missing(self, judge: Judge, what: str) -> None:
         """Note that a fact of the image's labels is not known."""
@@ -47,6 +52,8 @@ class Seed:
 def check_seed(judge: Judge, seed: Seed, wanted: SeedImage | None) -> None:
     """Version and format of the image itself."""
     facts = seed.facts
+    if seed.problem:
+        judge.blocked("seed-image", seed.problem, seed.remedy, source="registry of the seed image")
     if facts.version is None:
         seed.missing(judge, "the release inside the seed image")
     elif wanted and facts.version != wanted.version:

@@ -85,6 +85,7 @@ ACCEPTABLE = (
     "oadp",
     "proxy",
     "seed-format",
+    "seed-image",
     "seed-version",
     "storage-operators",
     "trust-bundle",
@@ -129,6 +130,7 @@ class Survey:
     references: t.Mapping[str, Reading] = field(default_factory=dict)
     health: HealthFacts | None = None
     target: TargetFacts | None = None
+    seed: Seed | None = None
     certificate: Certificate | None = None
     hub: HubFacts | None = None
     hub_problem: str | None = None
@@ -240,7 +242,7 @@ def _deadlines(judge: Judge, goals: t.Sequence[Goal], policy: Policy) -> None:
 # --- the cluster --------------------------------------------------------------------------------------------------
 
 
-def survey_findings(survey: Survey, goals: t.Sequence[Goal], policy: Policy, seed: Seed | None = None) -> list[Finding]:
+def survey_findings(survey: Survey, goals: t.Sequence[Goal], policy: Policy) -> list[Finding]:
     """What the survey of a cluster that answered says about the actions to come."""
     judge = Judge(survey.cluster)
     _agent(judge, survey)
@@ -260,7 +262,7 @@ def survey_findings(survey: Survey, goals: t.Sequence[Goal], policy: Policy, see
         judge.blocked("permissions", f"this identity may not: {calls}", "grant it, or use the admin client certificate")
     _references(judge, survey)
     _gates(judge, survey)
-    _before_prep(judge, survey, goals, seed)
+    _before_prep(judge, survey, goals)
     _hub(judge, survey, goals, policy)
     _unread(judge, survey)
     return [_accepted(finding, policy) for finding in judge.findings()]
@@ -328,8 +330,8 @@ def _gates(judge: Judge, survey: Survey) -> None:
         say(gate.check, gate.cause, gate.remedy, seen=gate.seen or gate.message, source=gate.source)
 
 
-def _before_prep(judge: Judge, survey: Survey, goals: t.Sequence[Goal], seed: Seed | None) -> None:
-    target, health, observed = survey.target, survey.health, survey.observed
+def _before_prep(judge: Judge, survey: Survey, goals: t.Sequence[Goal]) -> None:
+    target, health, observed, seed = survey.target, survey.health, survey.observed, survey.seed
     goal = next((goal for goal in goals if goal.action is Action.PREP), None)
     if target is None or health is None or goal is None or seed is None:
         return

@@ -111,7 +111,7 @@ def survey(
     session: Session,
     observed: Observed,
     goals: t.Sequence[Goal],
-    seed: Seed | None,
+    find_seed: t.Callable[[], Seed],
     read_hub: t.Callable[[], tuple[HubFacts | None, str | None]],
     managed_cluster: str,
     *,
@@ -120,13 +120,15 @@ def survey(
     """Ask a cluster that has answered its first read for everything else. Sends nothing that changes anything.
 
     ``through_hub``: the hub will write to the cluster and copy what it needs there, so this identity only reads.
-    ``read_hub`` gives the facts of the hub, or what is wrong with it.
+    ``find_seed`` gives what is known of the seed image, and is asked only before Prep; ``read_hub`` gives the facts of
+    the hub, or what is wrong with it.
     """
     reader, scope = Reader(session), scope_of(observed, goals)
     # Prep alone needs them, and a cluster that is past it may not have them any more: a fresh stateroot holds none.
     named = references([_without_copies(goal) if through_hub else goal for goal in goals] if scope.prep else ())
     health = _health(reader) if scope.gates else None
-    target = _target(reader, health, seed) if scope.prep and health else None
+    seed = find_seed() if scope.prep else None
+    target = _target(reader, health, seed) if seed and health else None
     hub, hub_problem = read_hub()
     return Survey(
         cluster=name,
@@ -142,6 +144,7 @@ def survey(
         },
         health=health,
         target=target,
+        seed=seed,
         certificate=read_certificate(session.certificate),
         hub=hub,
         hub_problem=hub_problem,
@@ -197,14 +200,14 @@ def _short(service: dict[str, t.Any]) -> dict[str, t.Any]:
 # --- what only Prep depends on ------------------------------------------------------------------------------------
 
 
-def _target(reader: Reader, health: HealthFacts, seed: Seed | None) -> TargetFacts:
+def _target(reader: Reader, health: HealthFacts, seed: Seed) -> TargetFacts:
     proxy = reader.get(_CONFIG, "proxies", "cluster")
     user_ca = reader.get("v1", "configmaps", "user-ca-bundle", "openshift-config")
     cluster_config = reader.get("v1", "configmaps", "cluster-config-v1", "kube-system")
-    facts = seed.facts if seed else None
+    facts = seed.facts
     configs: dict[str, str] = {}
     all_configs = Reading(served=False)
-    if facts and facts.machine_configs is not None:
+    if facts.machine_configs is not None:
         all_configs = reader.each(_MACHINES, "machineconfigs", lambda item: _digest(item, configs))
     return TargetFacts(
         proxy=proxy,
@@ -215,7 +218,7 @@ def _target(reader: Reader, health: HealthFacts, seed: Seed | None) -> TargetFac
         machine_networks=_machine_networks(cluster_config),
         profiles=reader.list("performance.openshift.io/v2", "performanceprofiles"),
         ip_config=reader.get("lca.openshift.io/v1", "ipconfigs", "ipconfig"),
-        mirrors=_mirrors(reader) if facts and facts.mirror_registry_configured is not None else Reading(served=False),
+        mirrors=_mirrors(reader) if facts.mirror_registry_configured is not None else Reading(served=False),
         all_machine_configs=all_configs,
         machine_configs=configs,
     )

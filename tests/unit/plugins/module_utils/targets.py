@@ -175,10 +175,10 @@ def judge(
         scope=scope,
         health=dataclasses.replace(HEALTHY, **(health or {})),
         target=dataclasses.replace(TARGET, **(target or {})),
+        seed=Seed(dataclasses.replace(facts, **(seed or {})), why),
         **more,
     )
-    known = Seed(dataclasses.replace(facts, **(seed or {})), why)
-    findings = survey_findings(survey, (goal,), policy, known)
+    findings = survey_findings(survey, (goal,), policy)
     assert all(one.cluster == "a" and one.cause and one.remedy and one.check for one in findings)
     return findings
 

@@ -84,7 +84,7 @@ def look(session: FakeSession, *goals: Goal, observed: Observed = IDLE, seed: Se
         session,  # type: ignore[arg-type]
         observed,
         goals,
-        Seed(seed or SeedFacts()),
+        lambda: Seed(seed or SeedFacts()),
         lambda: (None, None),
         "managed-1",
     )
@@ -186,7 +186,7 @@ def test_what_the_hub_copies_need_not_be_there() -> None:
         session,  # type: ignore[arg-type]
         IDLE,
         (goal,),
-        Seed(SeedFacts()),
+        lambda: Seed(SeedFacts()),
         lambda: (None, None),
         "a",
         through_hub=True,
