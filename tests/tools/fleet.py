@@ -92,13 +92,20 @@ def main() -> None:
     parser.add_argument("directory", type=Path, help="the fleet's files: inventory.yml, kubeconfigs, control.json")
     parser.add_argument("--scenario", type=Path, help="what the fleet is and what happens to it")
     parser.add_argument("--speed", help="simulated seconds per second")
+    parser.add_argument(
+        "--inventory", type=Path, help="a link to the fleet's inventory, there as long as the fleet runs"
+    )
     args = parser.parse_args()
+    if args.inventory is not None:
+        args.inventory.unlink(missing_ok=True)
     if args.action == "stop":
         stop(args.directory)
     elif args.scenario is None:
         parser.error("start needs --scenario")
     else:
         start(args.directory, args.scenario, args.speed)
+        if args.inventory is not None:
+            args.inventory.symlink_to(args.directory.resolve() / "inventory.yml")
 
 
 if __name__ == "__main__":
