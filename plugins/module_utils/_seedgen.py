@@ -231,32 +231,6 @@ def _is_credential(entry: t.Any) -> bool:
     return bool(user and word) and (user, word) != ("empty", "empty")
 
 
-def has_credential(text: str, image: str) -> bool:
-    """Whether an auth file has a credential for the registry of this image, or for a part of its path."""
-    try:
-        auths = json.loads(text)["auths"]
-    except (KeyError, TypeError, ValueError):
-        return False
-    if not isinstance(auths, dict):
-        return False
-    path = repository_of(image)
-    places = {"/".join(path.split("/")[: count + 1]) for count in range(path.count("/") + 1)}
-    return any(_place(name) in places and _is_credential(entry) for name, entry in auths.items())
-
-
-def _place(name: str) -> str:
-    """The registry, or the part of it, that an entry of an auth file is for."""
-    plain = name.split("://", 1)[-1].rstrip("/")
-    return plain.removesuffix("/v1").removesuffix("/v2")
-
-
-def repository_of(image: str) -> str:
-    """Registry and path of an image, without transport, tag and digest."""
-    plain = image.split("://", 1)[-1].partition("@")[0]
-    head, slash, last = plain.rpartition("/")
-    return f"{head}{slash}{last.partition(':')[0]}"
-
-
 # --- why it failed ----------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils import _seedgen, _version
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _image_ref, _seedgen, _version
 from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import NOTHING, HealthFacts, Reading
 from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding, Judge
 from ansible_collections.sno.image_upgrade.plugins.module_utils._health import closed_gates
@@ -21,6 +21,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_record imp
     has_file,
     operators,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 
 Document = t.Mapping[str, t.Any]
 
@@ -102,6 +103,7 @@ class Auth:
     """The registry's credential as the run has it: the text of an auth file, or None where the cluster has its own."""
 
     text: str | None = None
+    source: str = "seed_image_auth_file"
 
 
 def findings(cluster: str, survey: SeedSurvey, image: str, auth: Auth, kept_copy: str = "") -> list[Finding]:
@@ -294,30 +296,39 @@ def _upgrade(judge: Judge, survey: SeedSurvey) -> None:
 def _credential(judge: Judge, survey: SeedSurvey, image: str, auth: Auth) -> None:
     """The Secret seedgen as it is, or as it will be."""
     place = f"Secret {_seedgen.NAMESPACE}/{_seedgen.SECRET}"
-    registry = _seedgen.repository_of(image).partition("/")[0]
-    text, source = auth.text, "seed_image_auth_file"
+    text, source = auth.text, auth.source
     if text is None:
         if not survey.secret.known:
             return
-        source = place
+        text, source = seed_auth(survey.secret.one), place
         if not survey.secret.items:
             judge.blocked("secret", f"{place} is not there", _remedy("could not access secret seedgen"), source=place)
             return
-        data = survey.secret.one.get("data") or {}
-        if not data.get(_seedgen.SECRET_KEY):
-            judge.blocked(
-                "secret",
-                f"could not find {_seedgen.SECRET_KEY} in {_seedgen.SECRET} secret",
-                _remedy("could not find seedAuth"),
-                source=place,
-            )
+        if not text:
+            cause = f"could not find {_seedgen.SECRET_KEY} in {_seedgen.SECRET} secret"
+            judge.blocked("secret", cause, _remedy("could not find seedAuth"), source=place)
             return
-        text = _seedgen.pull_secret_text({"data": {".dockerconfigjson": data[_seedgen.SECRET_KEY]}})
-    if not _seedgen.has_credential(text, image):
+    if problem := _login_problem(text, image, source):
         judge.blocked(
             "secret",
             "there is no credential for the registry of the seed image",
             "give an auth file with an entry for it, which may push: seed_image_auth_file",
-            seen=registry,
+            seen=problem,
             source=source,
         )
+
+
+def seed_auth(secret: Document) -> str:
+    """The registry's credential in Secret seedgen; empty where there is none."""
+    data = (secret.get("data") or {}).get(_seedgen.SECRET_KEY)
+    return _seedgen.pull_secret_text({"data": {".dockerconfigjson": data}}) if data else ""
+
+
+def _login_problem(text: str, image: str, source: str) -> str:
+    """Why this auth file is of no use for the image; empty where it has a login for it."""
+    try:
+        reference = _image_ref.parse(image)
+        login = _image_ref.read_pull_secret(text, source, source).login(reference)
+    except InvalidOption as error:
+        return error.remedy
+    return "" if login else f"no entry for {reference.registry}/{reference.repository}"

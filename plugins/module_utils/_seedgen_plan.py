@@ -263,3 +263,37 @@ def attached_words(survey: SeedSurvey, hub: HubView) -> str:
         if one["metadata"]["name"].startswith(ADDON_PREFIX)
     ]
     return ", ".join(there)
+
+
+# --- the registry -----------------------------------------------------------------------------------------------------
+
+
+def note(cluster: str, check: str, what: str) -> Finding:
+    """Something that is not looked at."""
+    return Finding(Severity.NOT_CHECKED, cluster, check, what, "")
+
+
+def blocked_by_registry(cluster: str, problem: str, remedy: str) -> Finding:
+    """The registry cannot be asked, so that the result could not be verified either."""
+    return Finding(
+        Severity.BLOCKED,
+        cluster,
+        "registry",
+        "the registry of the seed image could not be asked from here",
+        f"{remedy or 'mend the connection'}; or do without verification: seed_image_verify=false",
+        problem,
+        source="the registry's API",
+    )
+
+
+def name_is_taken(cluster: str, image: str, digest: str) -> Finding:
+    """The push will replace what the name stands for."""
+    return Finding(
+        Severity.WARNED,
+        cluster,
+        "registry",
+        "there is an image of this name already, which will be replaced",
+        "take a new tag for each seed image, so that rollouts know what they get",
+        f"{image} is {digest}",
+        source="the registry's API",
+    )

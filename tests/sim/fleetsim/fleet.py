@@ -24,6 +24,7 @@ from fleetsim.hub import Manager, make_hub
 from fleetsim.populate import Populator
 from fleetsim.resources import load_registries
 from fleetsim.scenario import Scenario
+from fleetsim.seedregistry import SeedRegistry
 from fleetsim.tls import Authority, server_context
 
 CRD_DIR = Path(__file__).resolve().parents[2] / "crds"
@@ -46,6 +47,7 @@ class SimFleet:
         self.hub: Endpoint | None = None
         self._manager: Manager | None = None
         self.access: access.Access
+        self._registry: SeedRegistry | None = None
         self._control: asyncio.Server | None = None
         self.control_url = ""
 
@@ -85,6 +87,9 @@ class SimFleet:
                 self._manager = Manager(self.hub, everyone, scenario.random_seed, scenario.hub)
                 self._manager.start()
             await self.hub.listen(context)
+        if seeds := [cluster for cluster in self.clusters.values() if cluster.plan.seedgen is not None]:
+            self._registry = SeedRegistry(seeds)
+            await self._registry.start()
         await self._open_control()
         self._write_files()
 
@@ -103,7 +108,10 @@ class SimFleet:
             access.write_private(self.folder / "hub.kubeconfig", text)
         everyone = list(self.clusters.values())
         (self.folder / "inventory.yml").write_text(access.inventory(self.folder, everyone, self.hub is not None))
-        (self.folder / "control.json").write_text(json.dumps({"url": self.control_url, "pid": os.getpid()}) + "\n")
+        control = {"url": self.control_url, "pid": os.getpid()}
+        if self._registry is not None:
+            control["registry"] = self._registry.address
+        (self.folder / "control.json").write_text(json.dumps(control) + "\n")
 
     def rewrite_access(self, name: str) -> None:
         """A trouble of credentials came or went."""
@@ -124,6 +132,8 @@ class SimFleet:
     async def stop(self) -> None:
         if self._control is not None:
             self._control.close()
+        if self._registry is not None:
+            self._registry.stop()
         if self._manager is not None:
             await self._manager.stop()
         endpoints = [self.hub.close()] if self.hub is not None else []

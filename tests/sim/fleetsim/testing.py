@@ -118,6 +118,11 @@ class Fleet:
         return self.dir / "kubeconfigs" / (f"{name}@{user}.yml" if user else f"{name}.yml")
 
     @property
+    def registry(self) -> str:
+        """HOST:PORT of the registry that has what seed clusters have pushed; where there are such clusters."""
+        return str(json.loads((self.dir / "control.json").read_text())["registry"])
+
+    @property
     def environment(self) -> dict[str, str]:
         """For commands that use the fleet: the caller's environment and the fleet's variables."""
         inventory = str(self.inventory)
