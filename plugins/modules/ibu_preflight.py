@@ -12,9 +12,15 @@ version_added: 0.1.0
 description:
   - Reads every host of the batch in parallel and lists all problems at once, grouped by cause, with the remedy.
   - It checks the inputs, that the cluster can be reached, that the Lifecycle Agent is there and ready, that the state of the
-    cluster lets the actions go on, the permissions for every call to come, the kind of credential, that the seed's release is
-    above the running one, that the ConfigMaps and the Secret referred to exist, that no two hosts lead to the same API server,
-    and the hub where one is configured.
+    cluster lets the actions go on, the permissions for every call to come, the credential, that the seed's release is above the
+    running one, that the ConfigMaps and the Secret referred to exist, that no two hosts lead to the same API server, and the
+    hub where one is configured.
+  - Where a stage is to come that waits for them, it looks at every health gate of the Lifecycle Agent.
+  - Before Prep it compares the cluster with what is known of the seed image - release, format, proxy, CA bundles, FIPS, IP
+    family, machine networks, container storage - and, where the record of the seed is given, CPUs, performance profile,
+    MachineConfigs, kernel arguments and operators.
+  - What cannot be known is listed as not checked, with the way to make it known. It keeps no cluster from going on.
+  - C(docs/preflight.md) lists all checks, and how to read the report.
   - It changes nothing anywhere.
   - An option that the task does not give is taken from the variable C(ibu_OPTION), as in M(sno.image_upgrade.ibu_fleet).
 author:
@@ -25,6 +31,7 @@ extends_documentation_fragment:
   - sno.image_upgrade._rollout
   - sno.image_upgrade._rollout.actions
   - sno.image_upgrade._goal
+  - sno.image_upgrade._seed
 attributes:
   check_mode:
     support: full
@@ -41,6 +48,36 @@ options:
       - At the default such a cluster is blocked from actions that reboot it.
     type: bool
     default: false
+  accept_findings:
+    description:
+      - Checks whose findings only warn, for a case that the checks judge too strictly. What the run itself would fail at
+        cannot be accepted.
+    type: list
+    elements: str
+    default: []
+    choices:
+      - container-storage
+      - cpus
+      - disk
+      - fips
+      - health-csr
+      - health-node
+      - health-oadp
+      - health-operators
+      - health-pools
+      - health-services
+      - health-sriov
+      - hub-components
+      - ip-family
+      - machine-networks
+      - node-count
+      - oadp
+      - proxy
+      - seed-format
+      - seed-image
+      - seed-version
+      - storage-operators
+      - trust-bundle
   through_hub:
     description:
       - Whether the hub will carry the actions out (M(sno.image_upgrade.ibgu_plan)).
@@ -66,7 +103,7 @@ options:
     description: The failure budget of the fleet that the rollout will use, to check it. When omitted it is not checked.
     type: raw
   report_file:
-    description: Where to write the findings as JSON. When omitted they are only shown and returned.
+    description: Where to write the report as JSON (C(docs/preflight.md)). When omitted it is only shown and returned.
     type: path
   on_blocked:
     description:
@@ -77,6 +114,7 @@ options:
     default: fail
 seealso:
   - module: sno.image_upgrade.ibu_fleet
+  - module: sno.image_upgrade.seed_info
 """
 
 EXAMPLES = r"""
@@ -84,6 +122,13 @@ EXAMPLES = r"""
   sno.image_upgrade.ibu_preflight:
     actions: [Prep, Upgrade, FinalizeUpgrade]
     report_file: preflight.json
+  run_once: true
+
+- name: Compare with everything that was recorded of the seed
+  sno.image_upgrade.ibu_preflight:
+    actions: [Prep, Upgrade, FinalizeUpgrade]
+    seed_facts: seed-4.17.3.json
+    seed_registry_auth_file: /etc/image-upgrade/registry.json
   run_once: true
 
 - name: Go on with those that are ready
@@ -120,13 +165,49 @@ findings:
       type: str
       sample: references
     cause:
-      description: What was seen. The same for all clusters that share the cause.
+      description: What is wrong. The same for all clusters that share the cause.
       type: str
-      sample: ConfigMap openshift-adp/oadp-cm does not exist on the cluster
+      sample: seed image has FIPS enabled but the cluster being upgraded does not, this combination is not supported
     remedy:
       description: What to do about it.
       type: str
-      sample: create it before Prep
+      sample: use a seed made without FIPS
+    seen:
+      description: What was seen on this cluster, where the cause does not say it all.
+      type: str
+      sample: "no"
+    expected:
+      description: What was expected instead.
+      type: str
+      sample: "yes"
+    source:
+      description: The object and the field that say so.
+      type: str
+      sample: spec.fips of the node's current MachineConfig
+not_checked:
+  description: What could not be checked, once per reason.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    check:
+      description: >-
+        Why it is not known: V(seed-facts), V(seed-record), V(permissions-to-check), V(hub-permissions) or V(host).
+      type: str
+      sample: seed-record
+    cause:
+      description: What was not checked, and why.
+      type: str
+      sample: "CPU topology, MachineConfigs: the seed's record was not given"
+    remedy:
+      description: How to make it known.
+      type: str
+      sample: give the record that was made on the seed cluster with ibu_seed_facts=FILE
+    clusters:
+      description: The hosts that it concerns.
+      type: list
+      elements: str
+      sample: [site-0001, site-0002]
 ready:
   description: The hosts that nothing speaks against.
   returned: success
