@@ -20,7 +20,7 @@ from pathlib import Path
 
 WHEEL = Path(__file__).resolve().parent.parent / "requirements" / "ansible-wheel.txt"
 # Collection -> the version that the pinned wheel has.
-COLLECTIONS = {"kubernetes.core": "6.2.0"}
+COLLECTIONS = {"awx.awx": "24.6.1", "kubernetes.core": "6.2.0"}
 
 
 def installed_version(directory: Path) -> str | None:
@@ -44,7 +44,7 @@ def download(directory: Path) -> Path:
     # The wheel is data here: it is never run, so the Python that it asks for does not matter.
     command += ["--python-version", "3.13"]
     if subprocess.run(command).returncode:
-        sys.exit("pip could not download the wheel with kubernetes.core; its message is above.")
+        sys.exit("pip could not download the wheel with the collections; its message is above.")
     return next(directory.glob("ansible-*.whl"))
 
 
