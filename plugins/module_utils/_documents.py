@@ -138,3 +138,8 @@ def unwrapped(document: Document) -> list[Document]:
             begin = document.line_of(("data", str(key)))
             found += _read(text, document.file, begin, f"{name} {key}", len(found))
     return found
+
+
+def as_yaml(value: t.Any) -> str:
+    """A document as people write it."""
+    return str(yaml.safe_dump(value, sort_keys=False, default_flow_style=False, width=120))

@@ -61,8 +61,11 @@ def meta_of(document: Object) -> Object:
 
 
 def annotation(document: Object, key: str) -> str:
+    """One annotation that is no string takes all of them away, as in any client of Kubernetes."""
     notes = meta_of(document).get("annotations")
-    return str(notes.get(key) or "") if isinstance(notes, dict) else ""
+    if not isinstance(notes, dict) or any(not isinstance(text, str) for text in notes.values()):
+        return ""
+    return str(notes.get(key) or "")
 
 
 def by_wave(found: list[Object]) -> list[Object]:

@@ -113,7 +113,7 @@ class _DryRun:
 async def validate_policies(a: Agent) -> None:
     """Only where the annotation says how many manifests there shall be."""
     expected = a.annotations.get(COUNT)
-    if not expected:
+    if expected is None:
         return
     if await a.api.get(CRDS, POLICIES) is None:
         raise refused("policy_crd_missing")
