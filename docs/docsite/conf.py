@@ -25,6 +25,9 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#ff9d8f", "color-brand-content": "#7db8f5"},
 }
 
+# "--limit" is no dash.
+smartquotes = False
+
 pygments_style = "ansible"
 pygments_dark_style = "monokai"
 highlight_language = "none"
@@ -34,7 +37,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_block", "colon_fence"]
 
 suppress_warnings = [
-    # Pages of modules refer to those of kubernetes.core and ansible.builtin, which are not on this site and stay
-    # plain text. antsibull-docs checks references inside the collection, and links of Markdown pages are of another kind.
+    # Pages of modules refer to those of kubernetes.core and ansible.builtin, which are not on this site and stay plain
+    # text. antsibull-docs checks references inside the collection; links of Markdown pages are of another kind.
     "ref.ref",
 ]

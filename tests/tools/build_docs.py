@@ -21,6 +21,7 @@ import playbook_index
 from checkout import ROOT
 
 SOURCE = ROOT / ".cache" / "docs"
+DOCTREES = ROOT / ".cache" / "doctrees"
 SITE = ROOT / ".cache" / "site"
 DOCSITE = ROOT / "docs" / "docsite"
 COLLECTION = ROOT / ".collections" / "ansible_collections" / "sno" / "image_upgrade"
@@ -37,6 +38,7 @@ REDIRECTS = (
     (re.compile(r"\]\((?:\.\./)*README\.md\)"), r"](/index.md)"),
 )
 GENERATED_TITLE = "Modules, plugins and roles\n=========================="
+TREE_ENTRY = re.compile(r"^    (\w+)_(module|role|inventory|event_source)$", re.MULTILINE)
 REFERENCE = Path("reference")
 INDEX = Path("index.md")
 RUNBOOKS = Path("docs/runbooks/README.md")
@@ -53,11 +55,13 @@ def environment() -> dict[str, str]:
     }
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write only what has changed: Sphinx reads by time stamps."""
-    if not path.exists() or path.read_bytes() != content:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+def write(path: Path, content: bytes) -> bool:
+    """Write only what has changed, because Sphinx reads by time stamps; whether it was written."""
+    if path.exists() and path.read_bytes() == content:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return True
 
 
 def page_files() -> list[Path]:
@@ -74,15 +78,19 @@ def redirected(text: str) -> str:
     return text
 
 
-def only_existing(text: str, pages: set[str]) -> str:
-    """The first page without those patterns in its tables of contents that match no other page: Sphinx would warn."""
-    kept, lines = [], text.splitlines()
-    pages = pages - {"index", *lines}
-    for line in lines:
+def expanded(text: str, pages: set[str]) -> str:
+    """The first page with the patterns in its tables of contents replaced by the pages that are named nowhere else."""
+    lines: list[str] = []
+    left = pages - {"index", *text.splitlines()}
+    for line in text.splitlines():
+        if "*" not in line or line.startswith(("`", "|")):
+            lines.append(line)
+            continue
         pattern = re.compile(re.escape(line).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*"))
-        if "*" not in line or line.startswith(("`", "|")) or any(map(pattern.fullmatch, pages)):
-            kept.append(line)
-    return "\n".join([*kept, ""])
+        found = sorted(filter(pattern.fullmatch, left))
+        lines += found
+        left -= set(found)
+    return "\n".join([*lines, ""])
 
 
 def gather() -> set[Path]:
@@ -95,9 +103,12 @@ def gather() -> set[Path]:
         else:
             write(SOURCE / name, origin.read_bytes())
     made[RUNBOOKS] += RUNBOOKS_TREE
-    made[INDEX] = only_existing(made[INDEX], {name.with_suffix("").as_posix() for name in made})
+    made[INDEX] = expanded(made[INDEX], {name.with_suffix("").as_posix() for name in made})
     for name, text in made.items():
-        write(SOURCE / name, text.encode())
+        changed = write(SOURCE / name, text.encode())
+        if changed and name == INDEX:
+            # Every page shows the table of contents.
+            shutil.rmtree(DOCTREES, ignore_errors=True)
     return {*made, *copied}
 
 
@@ -115,7 +126,14 @@ def generate_reference() -> set[Path]:
         text = path.read_text(encoding="utf-8")
         if path.name == "index.rst":
             text = text.replace("Sno.Image_Upgrade\n=================", GENERATED_TITLE)
+            # Short names in the table of contents.
+            text = re.sub(
+                r"^    (\w+)_(module|role|inventory|event_source)$", r"    \1 <\1_\2>", text, flags=re.MULTILINE
+            )
             text += "\n.. toctree::\n    :hidden:\n\n    environment_variables\n"
+        text = text.replace(" -- ", " – ")
+        # The theme shows the contents of a page beside it.
+        text = re.sub(r"^\.\. contents::\n(?:   :.*\n)+", "", text, flags=re.MULTILINE)
         write(SOURCE / name, text.encode())
         made.add(name)
     return made
@@ -138,7 +156,7 @@ def check_docs() -> int:
 def build() -> int:
     """Run Sphinx."""
     command: list[str | Path] = [sys.executable, "-m", "sphinx", "-b", "html", "-c", DOCSITE, "-W", "--keep-going"]
-    command += ["-q", "-d", ROOT / ".cache" / "doctrees", SOURCE, SITE]
+    command += ["-q", "-d", DOCTREES, SOURCE, SITE]
     return subprocess.run(command, env=environment(), check=False).returncode
 
 

@@ -33,7 +33,8 @@ class Variable:
     name: str
     text: str
     default: t.Any = None
-    has_default: bool = False
+    # Whether the default is told in words, and is no value.
+    words_only: bool = False
 
 
 @dataclass
@@ -52,25 +53,30 @@ def load(path: Path) -> t.Any:
 
 
 def words(description: t.Any) -> str:
-    """A description as one paragraph."""
-    return " ".join([description] if isinstance(description, str) else description or [])
+    """A description as one paragraph, without Ansible's markup."""
+    text = " ".join([description] if isinstance(description, str) else description or [])
+    return re.sub(r"\b[A-Z]+\(([^()]*)\)", r"\1", text)
+
+
+def variable(name: str, option: dict[str, t.Any]) -> Variable:
+    """An option as it is described; "Unset, it is X." at the end of a description is its default."""
+    text = words(option.get("description"))
+    told = re.search(r" Unset, (?:it is ([^.]*(?:\.\w[^.]*)*)|there is none)\.$", text)
+    if "default" not in option and told:
+        return Variable(name, text[: told.start()], told.group(1) or "none", words_only=True)
+    return Variable(name, text, option.get("default"))
 
 
 def described() -> dict[str, Variable]:
     """The variables that playbooks read in their own expressions."""
-    return {
-        name: Variable(name, words(about["description"]), about.get("default"), "default" in about)
-        for name, about in load(DESCRIBED).items()
-    }
+    return {name: variable(name, about) for name, about in load(DESCRIBED).items()}
 
 
 def role_options(role: str) -> dict[str, Variable]:
     """The options of a role."""
     specs = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]
     return {
-        name: Variable(name, words(option.get("description")), option.get("default"), "default" in option)
-        for spec in specs.values()
-        for name, option in (spec.get("options") or {}).items()
+        name: variable(name, option) for spec in specs.values() for name, option in (spec.get("options") or {}).items()
     }
 
 
@@ -133,8 +139,7 @@ def module_options(play: dict[str, t.Any]) -> t.Iterator[Variable]:
             options = yaml.safe_load(text.group(1)).get("options") if text else None
             for name, option in (options or {}).items():
                 if name not in (arguments or {}):
-                    plain = re.sub(r"\b[A-Z]\(([^()]*)\)", r"\1", words(option.get("description")))
-                    yield Variable(f"ibu_{name}", plain, option.get("default"), "default" in option)
+                    yield variable(f"ibu_{name}", option)
 
 
 def heading_comment(path: Path) -> str:
@@ -152,12 +157,10 @@ def playbook(path: Path) -> Playbook:
     """One playbook."""
     plays = load(path)
     book = Playbook(path.stem, heading_comment(path))
-    own = described()
+    own, read = described(), set().union(*(read_by(play) for play in plays))
+    book.variables = {name: own[name] for name in own if name in read}
     for play in plays:
         fixed = set(play.get("vars") or {})
-        for name in sorted(read_by(play)):
-            if name in own:
-                book.variables.setdefault(name, own[name])
         for option in module_options(play):
             book.variables.setdefault(option.name, option)
         for role, given in imported(play):
@@ -179,11 +182,11 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def shown_default(variable: Variable) -> str:
+def shown_default(item: Variable) -> str:
     """The default as a user would write it."""
-    if not variable.has_default or variable.default is None:
-        return ""
-    return f"`{yaml.safe_dump(variable.default, default_flow_style=True, width=1000).splitlines()[0].strip()}`"
+    if item.default is None or item.words_only:
+        return cell(item.default or "")
+    return f"`{yaml.safe_dump(item.default, default_flow_style=True, width=1000).splitlines()[0].strip()}`"
 
 
 def section(book: Playbook, common: set[str]) -> str:
