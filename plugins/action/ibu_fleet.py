@@ -23,11 +23,13 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import parse_actions
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._links import Links, parse_most
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import check_shape
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_options import PlannedStep, parse_plan
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_run import PlanRun
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import preview_lines
+from ansible_collections.sno.image_upgrade.plugins.module_utils._steps import prepares_only
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Goal,
@@ -58,6 +60,7 @@ class ActionModule(FleetAction):
         **GOAL_OPTIONS,
         "outcome_file": {"type": "path"},
         "concurrency": {"type": "int", "default": 0},
+        "link_concurrency": {"type": "raw", "default": 0},
         "max_failures": {"type": "int"},
         "timeouts": {"type": "dict", "default": {}},
         "contact_timeout": {"type": "float", "default": 60},
@@ -88,6 +91,8 @@ class ActionModule(FleetAction):
         widest = max(step.max_concurrency for step in steps) if options["plan"] is not None else len(hosts)
         allow_open_files(min(most or len(hosts), widest, len(hosts)))
         goals = {host.name: [_goals(host, step, options) for step in steps] for host in hosts}
+        most_on_link = parse_most("link_concurrency", options["link_concurrency"])
+        links = Links({host.name: host.link for host in hosts if host.link}, most_on_link)
         stop = threading.Event()
         clock = Clock()
         record = _open_record(options["outcome_file"] or default_outcome_file(), hosts, clock, self.check_mode)
@@ -103,13 +108,16 @@ class ActionModule(FleetAction):
         }
         run: Fleet | PlanRun
         if options["plan"] is not None:
-            run = PlanRun(steps, goals, drives.maker, limits=limits, most=most, check=self.check_mode, **common)
+            run = PlanRun(
+                steps, goals, drives.maker, limits=limits, most=most, links=links, check=self.check_mode, **common
+            )
         else:
             members = {
                 name: drives.maker(name, only, limits, expect_away=record.expects_away(name))
                 for name, (only,) in goals.items()
             }
-            run = Fleet(members, concurrency=most, **common)
+            bound = links if prepares_only(steps[0].actions) else None
+            run = Fleet(members, concurrency=most, links=bound, **common)
         outcomes = run_until_stopped(run, stop)
         if self.check_mode:
             for line in preview_lines(outcomes):

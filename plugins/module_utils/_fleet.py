@@ -18,6 +18,7 @@ import threading
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _progress
+from ansible_collections.sno.image_upgrade.plugins.module_utils._links import Links
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Outcome, Result
 
 if t.TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Fleet:
 
     A slot is refilled as soon as a cluster is done. Once more than ``max_failures`` have failed, nobody else starts;
     ``failed_before`` counts along. Nobody starts at or after ``until`` either, a moment of the clock.
+    ``links`` bounds how many of the members behind one link are at work; the places are then for whoever is next.
     ``is_wanted`` is asked several times a second; once it says no, the run stops as by a signal.
     ``show`` prints one line; ``interval`` is the least time between two progress lines, in seconds.
     """
@@ -68,6 +70,7 @@ class Fleet:
         stop: threading.Event,
         show: t.Callable[[str], None],
         concurrency: int = 0,
+        links: Links | None = None,
         max_failures: int | None = None,
         failed_before: t.Collection[str] = (),
         until: float | None = None,
@@ -86,7 +89,8 @@ class Fleet:
         self._interval = interval
         self._is_wanted = is_wanted
         self._changed = threading.Condition()
-        self._workers = min(concurrency or len(members), len(members))
+        self._links = links or Links({}, 0)
+        self._workers = min(concurrency or len(members), self._links.places(members))
         self._running: dict[str, DriveLike] = {}
         self._ended: dict[str, Outcome] = {}
         self._commits_wanted = 0
@@ -121,6 +125,7 @@ class Fleet:
             outcome = self._drive(name, make)
             with self._changed:
                 self._running.pop(name, None)
+                self._links.leave(name)
                 self._ended[name] = outcome
                 self._touched.append(name)
                 self._changed.notify_all()
@@ -130,9 +135,14 @@ class Fleet:
 
     def _take(self) -> tuple[str, Maker] | None:
         with self._changed:
-            if not self._waiting or self._stop.is_set() or self._is_over() or self._is_spent():
-                return None
-            return self._waiting.popleft()
+            while self._waiting and not (self._stop.is_set() or self._is_over() or self._is_spent()):
+                for index, job in enumerate(self._waiting):
+                    if self._links.enter(job[0]):
+                        del self._waiting[index]
+                        return job
+                # Every link that somebody waits for is full.
+                self._changed.wait(_TICK_SECONDS)
+            return None
 
     def _is_over(self) -> bool:
         return self._until is not None and self._clock.monotonic() >= self._until

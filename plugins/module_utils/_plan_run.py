@@ -21,6 +21,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._steps import (
     Start,
     fold,
     not_selected,
+    prepares_only,
     settled,
     start_of,
 )
@@ -32,6 +33,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
     from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Maker
     from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._links import Links
     from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_options import PlannedStep
     from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 
@@ -54,6 +56,7 @@ class PlanRun:
     ``goals`` holds each member's goals per step. Whoever fails leaves its step and sits out those that follow, except
     for those that abort. Once more than ``max_failures`` have failed in this run nobody is begun, in this step and in
     those that follow. ``most`` bounds every step's concurrency (0: it does not).
+    ``links`` bounds the steps that only prepare, because these are what pulls images.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class PlanRun:
         stop: threading.Event,
         show: t.Callable[[str], None],
         most: int = 0,
+        links: Links | None = None,
         max_failures: int | None = None,
         interval: float = 5.0,
         is_wanted: t.Callable[[], bool] = lambda: True,
@@ -82,6 +86,7 @@ class PlanRun:
         self._stop = stop
         self._show = show
         self._most = most
+        self._links = links
         self._max_failures = max_failures
         self._interval = interval
         self._is_wanted = is_wanted
@@ -154,6 +159,7 @@ class PlanRun:
             stop=self._stop,
             show=self._show,
             concurrency=min(step.max_concurrency, self._most or step.max_concurrency),
+            links=self._links if prepares_only(step.actions) else None,
             max_failures=self._max_failures,
             failed_before=self._failed,
             until=until,

@@ -24,6 +24,12 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 
 ABORTS = frozenset({Action.ABORT, Action.ABORT_ON_FAILURE})
 
+
+def prepares_only(actions: t.Sequence[str]) -> bool:
+    """True where the clusters only pull images, so that what bounds them is the line and not the risk."""
+    return tuple(actions) == (Action.PREP,)
+
+
 _PREPARED = frozenset(
     {
         State.PREP_COMPLETED,

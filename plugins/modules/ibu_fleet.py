@@ -71,6 +71,13 @@ options:
       - V(0) means the whole batch, or what the steps of O(plan) say. Of the two numbers the smaller one counts.
     type: int
     default: 0
+  link_concurrency:
+    description:
+      - How many clusters that have the same value in the host variable C(ibu_link) pull images at a time; V(0) means any number.
+        A mapping says so by the name of the link, and bounds no other.
+      - It counts for tasks and steps of O(plan) that only prepare. O(concurrency) counts as well.
+    type: raw
+    default: 0
   max_failures:
     description:
       - Start no further cluster of this batch once more than this many have failed; those under way go on.
@@ -137,6 +144,15 @@ EXAMPLES = r"""
     concurrency: 50
   run_once: true
   register: fleet
+
+# Host variables say which line a site hangs on, for example ibu_link: north.
+- name: Prepare, with no more than four pulling over one line and two over the satellite
+  sno.image_upgrade.ibu_fleet:
+    actions: [Prep]
+    link_concurrency:
+      north: 4
+      satellite: 2
+  run_once: true
 
 - name: Upgrade and finalize what is healthy for an hour
   sno.image_upgrade.ibu_fleet:

@@ -50,6 +50,11 @@ class Host:
         return str(self._variables.get("ibu_managed_cluster") or self.name)
 
     @property
+    def link(self) -> str:
+        """The link that the cluster shares with others; empty where it is not said."""
+        return str(self._variables.get("ibu_link") or "")
+
+    @property
     def is_reachable(self) -> bool:
         """True where the variables say how to reach the cluster."""
         return _session.has_connection(self._cluster)

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
+from ansible_collections.sno.image_upgrade.plugins.module_utils._links import Links
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Outcome, Result
 
@@ -330,3 +331,27 @@ def test_who_fails_once_more_is_not_counted_twice(case: Case) -> None:
     outcomes = case.run({"0": bad, "1": good, "2": good}, concurrency=1, max_failures=1, failed_before=["0"])
 
     assert list(results(outcomes).values()) == ["failed", "done", "done"]
+
+
+def test_a_full_link_holds_up_only_those_behind_it(case: Case) -> None:
+    lock, inside, most = threading.Lock(), [0], [0]
+    apart = threading.Event()
+
+    def pull(_drive: FakeDrive) -> Result:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        # The one without a link comes last in line, and gets by all the same.
+        assert apart.wait(PATIENCE)
+        with lock:
+            inside[0] -= 1
+        return Result.DONE
+
+    def pass_by(_drive: FakeDrive) -> Result:
+        apart.set()
+        return Result.DONE
+
+    links = Links({str(n): "north" for n in range(6)}, 2)
+    outcomes = case.run({**{str(n): pull for n in range(6)}, "free": pass_by}, links=links, concurrency=7)
+    assert set(results(outcomes).values()) == {"done"} and len(outcomes) == 7
+    assert most[0] == 2
