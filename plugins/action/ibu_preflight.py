@@ -264,9 +264,15 @@ def _blocked(findings: t.Iterable[Finding]) -> dict[str, str]:
     causes: dict[str, list[str]] = {}
     for finding in findings:
         if finding.severity.excludes:
-            seen = f" ({finding.seen})" if finding.seen and finding.seen not in finding.cause else ""
-            causes.setdefault(finding.cluster, []).append(f"{finding.cause}{seen} → {finding.remedy}")
+            causes.setdefault(finding.cluster, []).append(f"{_of_one(finding)} → {finding.remedy}")
     return {name: "; ".join(texts) for name, texts in causes.items()}
+
+
+def _of_one(finding: Finding) -> str:
+    """What a finding says of its one cluster."""
+    if finding.check == "contact" and finding.seen:
+        return finding.seen
+    return finding.cause if not finding.seen or finding.seen in finding.cause else f"{finding.cause} ({finding.seen})"
 
 
 def _check_rollout(options: t.Mapping[str, t.Any]) -> None:
