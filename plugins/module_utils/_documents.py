@@ -16,7 +16,12 @@ try:
     import yaml
 
     HAS_YAML = True
-    _LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    _LOADER: t.Any = type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+    # A date stays the text that it is: the agent reads YAML into JSON, which has no dates.
+    _LOADER.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in _LOADER.yaml_implicit_resolvers.items()
+    }
 except ImportError:
     HAS_YAML = False
 
@@ -38,7 +43,8 @@ class NotYaml(Exception):
 class Document:
     """One document. ``index`` and ``line`` (of its beginning, in the file) count from 1.
 
-    ``inside``: it stands in this ConfigMap, as ``NAMESPACE/NAME KEY``.
+    ``inside``: it stands in this ConfigMap, as ``NAMESPACE/NAME KEY``. ``repeated``: keys that stand twice in one
+    mapping, with the line of the second.
     """
 
     file: str
@@ -47,6 +53,7 @@ class Document:
     value: t.Any
     inside: str = ""
     lines: t.Mapping[tuple[str | int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    repeated: tuple[tuple[str, int], ...] = ()
 
     def line_of(self, path: Path = ()) -> int:
         """The line of a field; of the closest one above it where there is no such field."""
@@ -75,8 +82,9 @@ def _read(text: str, file: str, above: int, inside: str, before: int) -> list[Do
             value = loader.construct_document(node)
             if value is None:
                 continue
-            lines = dict(_lines(node, above, (), set()))
-            found.append(Document(file, index, _begin(node) + above, value, inside, lines))
+            placed = list(_lines(node, above, (), set()))
+            repeated = tuple(_repeated(placed))
+            found.append(Document(file, index, _begin(node) + above, value, inside, dict(placed), repeated))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise NotYaml(
@@ -88,6 +96,38 @@ def _read(text: str, file: str, above: int, inside: str, before: int) -> list[Do
         if loader is not None:
             loader.dispose()
     return found
+
+
+def readable(text: str, file: str) -> tuple[list[Document], list[NotYaml]]:
+    """The documents that can be read, and what is wrong with the others."""
+    return _readable(text, file, 0, "", 0)
+
+
+def _readable(text: str, file: str, above: int, inside: str, before: int) -> tuple[list[Document], list[NotYaml]]:
+    """Goes on at the separator below whatever cannot be read."""
+    found: list[Document] = []
+    broken: list[NotYaml] = []
+    lines = text.splitlines(keepends=True)
+    start = 0
+    while True:
+        try:
+            return [*found, *_read("".join(lines[start:]), file, above + start, inside, before)], broken
+        except NotYaml as error:
+            found += error.documents
+            broken.append(error)
+            below = range(max(error.line - above - 1, start + 1), len(lines))
+            separator = next((n for n in below if lines[n].rstrip() == "---" or lines[n].startswith("--- ")), None)
+            if separator is None:
+                return found, broken
+            start, before = separator, error.document
+
+
+def _repeated(placed: t.Iterable[tuple[tuple[str | int, ...], int]]) -> t.Iterator[tuple[str, int]]:
+    seen: set[tuple[str | int, ...]] = set()
+    for path, line in placed:
+        if path in seen and path[-1] != "<<":
+            yield ".".join(map(str, path)), line
+        seen.add(path)
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:
@@ -125,19 +165,39 @@ def is_wrapper(document: Document) -> bool:
     return bool(texts) and all("kind:" in text or '"kind"' in text for text in texts)
 
 
+def config_map_name(value: t.Mapping[str, t.Any]) -> str:
+    """NAMESPACE/NAME, as far as it has them."""
+    found = value.get("metadata")
+    meta = found if isinstance(found, dict) else {}
+    return "/".join(filter(None, (str(meta.get("namespace") or ""), str(meta.get("name") or ""))))
+
+
 def unwrapped(document: Document) -> list[Document]:
     """The documents in the values of a ConfigMap, in the order of its keys. Raises NotYaml.
 
     Lines are those of the file: a block of text begins below its key.
     """
-    meta = document.value.get("metadata") or {}
-    name = "/".join(filter(None, (str(meta.get("namespace") or ""), str(meta.get("name") or ""))))
+    name = config_map_name(document.value)
     found: list[Document] = []
     for key, text in document.value["data"].items():
         if isinstance(text, str):
             begin = document.line_of(("data", str(key)))
             found += _read(text, document.file, begin, f"{name} {key}", len(found))
     return found
+
+
+def readable_inside(document: Document) -> tuple[list[Document], list[NotYaml]]:
+    """The documents in the values of a ConfigMap that can be read, and what is wrong with the others."""
+    found: list[Document] = []
+    broken: list[NotYaml] = []
+    name = config_map_name(document.value)
+    for key, text in document.value["data"].items():
+        if isinstance(text, str):
+            begin = document.line_of(("data", str(key)))
+            more, wrong = _readable(text, document.file, begin, f"{name} {key}", len(found) + len(broken))
+            found += more
+            broken += wrong
+    return found, broken
 
 
 def as_yaml(value: t.Any) -> str:

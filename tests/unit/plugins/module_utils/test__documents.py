@@ -11,6 +11,8 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._documents impor
     NotYaml,
     is_wrapper,
     read_documents,
+    readable,
+    readable_inside,
     unwrapped,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._lint import (
@@ -139,3 +141,22 @@ def test_findings_are_shown_with_their_place_and_summed_up() -> None:
 )
 def test_how_objects_are_called(value: object, name: str) -> None:
     assert object_name(value) == name
+
+
+def test_what_cannot_be_read_hides_nothing_below_it() -> None:
+    found, broken = readable("kind: A\n---\nb: [\n---\nkind: C\n---\n\td: 1\n---\nkind: E\n", "x.yml")
+    assert [(one.value["kind"], one.index, one.line) for one in found] == [("A", 1, 1), ("C", 3, 5), ("E", 5, 9)]
+    assert [(error.document, error.line) for error in broken] == [(2, 4), (4, 7)]
+
+
+def test_what_cannot_be_read_inside_a_configmap_has_the_lines_of_the_file() -> None:
+    wrapper = read_documents(WRAPPER.replace("name: x", "name: ["), "cm.yml")[0]
+    found, broken = readable_inside(wrapper)
+    assert [(one.value["kind"], one.line) for one in found] == [("Restore", 12), ("Backup", 14)]
+    assert [error.line for error in broken] == [11]
+
+
+def test_keys_that_stand_twice_are_told_and_dates_stay_text() -> None:
+    document = read_documents("a: {b: 1, b: 2}\nc: 2026-11-21\na: 3\n", "x.yml")[0]
+    assert document.repeated == (("a.b", 1), ("a", 3))
+    assert document.value["c"] == "2026-11-21"
