@@ -147,6 +147,7 @@ class SeedAgent:
         self._clock = cluster.world.clock
         self._restoring = False
         self.pushed: list[str] = []
+        self.pushed_at: dict[str, float] = {}
         self.messages: list[str] = []
         cluster.endpoint.store.subscribe(TABLE, self._hear)
 
@@ -345,7 +346,9 @@ class SeedAgent:
         await machine.platform.stop()
         await self._clock.sleep(plan.image)
         if plan.fails != "imager" and plan.push:
-            self.pushed.append(saved["spec"]["seedImage"])
+            image = saved["spec"]["seedImage"]
+            self.pushed.append(image)
+            self.pushed_at[image] = self._clock.seconds()
         await self._cluster.relisten()
         if self._cluster.klusterlet is not None:
             self._cluster.klusterlet.powered(True)

@@ -48,14 +48,15 @@ class SeedRegistry:
 
     def _config(self, name: str, tag: str) -> bytes | None:
         """The configuration of the last image that was pushed under this name."""
-        for cluster in self._clusters:
-            pushed = cluster.seed.pushed if cluster.seed else []
-            count = pushed.count(f"{self.address}/{name}:{tag}")
-            if count:
-                labels = cluster.plan.seed_image.labels(cluster.machine.root.version)
-                created = {"created": f"2026-11-21T00:00:{count:02}Z", "architecture": "amd64", "os": "linux"}
-                return dumps({**created, "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}})
-        return None
+        image = f"{self.address}/{name}:{tag}"
+        pushers = [one for one in self._clusters if one.seed and image in one.seed.pushed_at]
+        if not pushers:
+            return None
+        last = max(pushers, key=lambda one: one.seed.pushed_at[image] if one.seed else 0.0)
+        labels = last.plan.seed_image.labels(last.machine.root.version)
+        made = {"author": f"{last.name}, {last.seed.pushed_at[image] if last.seed else 0:.3f}"}
+        made |= {"architecture": "amd64", "os": "linux"}
+        return dumps({**made, "config": {"Labels": labels}, "rootfs": {"type": "layers", "diff_ids": []}})
 
     def _manifest(self, config: bytes) -> bytes:
         about = {"mediaType": _CONFIG, "digest": digest(config), "size": len(config)}
