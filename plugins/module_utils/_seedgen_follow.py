@@ -115,19 +115,20 @@ class Follow:
     def _next(self, found: Generation | None) -> Generation | None:
         """The next state. After every silence, and whenever a watch has ended, it is read anew."""
         self._check()
-        if found is None:
-            look = self._cluster.look()
-            if look.generation.phase is Phase.ABSENT:
-                self._missing(vacant=look.vacant)
-                return None
-            return look.generation
-        seconds = max(1, int(min(_WATCH_SECONDS, self._patience.progress, self._left())))
-        for change in self._cluster.changes(found, seconds):
-            self._check()
-            if over := self._take(change):
-                return over
-            found = change
-        return self._cluster.look().generation if found.phase is not Phase.ABSENT else None
+        if found is not None:
+            seconds = max(1, int(min(_WATCH_SECONDS, self._patience.progress, self._left())))
+            for change in self._cluster.changes(found, seconds):
+                self._check()
+                if self._take(change):
+                    return change
+        return self._read()
+
+    def _read(self) -> Generation | None:
+        look = self._cluster.look()
+        if look.generation.phase is Phase.ABSENT:
+            self._missing(vacant=look.vacant)
+            return None
+        return look.generation
 
     # --- silence ------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +18,14 @@ import yaml
 
 from fleetsim import pods, seedregistry
 
-from .runs import Playground, Run, names
+from .runs import ROOT, Playground, Run, names, until
 
 Prepare = Callable[..., Playground]
 Document = dict[str, Any]
 
 SITE = "site-0001"
-SPEED = 300
+SPEED = 1000
+ROOT_FILE = ROOT / "galaxy.yml"  # a file that is no auth file
 
 
 def seeds(*plans: Document, **more: Any) -> Document:
@@ -68,7 +71,7 @@ def has_no_secret(run: Run) -> bool:
 
 
 def test_a_cluster_becomes_a_seed(prepare: Prepare) -> None:
-    ground = prepare(seeds({}))
+    ground = prepare(seeds({"secret": "missing"}))
     run = ground.play("seed_image", **wish(ground))
     assert run.code == 0, run.output
     assert seed(ground)["pushed"] == [f"{ground.fleet.registry}/seeds/sno:4.16.8"]
@@ -88,3 +91,211 @@ def test_a_cluster_becomes_a_seed(prepare: Prepare) -> None:
     assert again.code == 0, again.output
     assert "changed=0" in again.output
     assert ground.writes() == writes
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------
+
+LVM = {
+    "apiVersion": "lvm.topolvm.io/v1alpha1",
+    "kind": "LVMCluster",
+    "metadata": {"name": "lvmcluster", "namespace": "openshift-storage"},
+    "spec": {},
+}
+PROTECTION = {
+    "apiVersion": "oadp.openshift.io/v1alpha1",
+    "kind": "DataProtectionApplication",
+    "metadata": {"name": "dpa", "namespace": "openshift-adp"},
+    "spec": {},
+    "status": {"conditions": [{"type": "Reconciled", "status": "True"}]},
+}
+
+
+def test_everything_in_the_way_is_told_at_once_and_removed_only_by_consent(prepare: Prepare) -> None:
+    scenario = seeds({"addons": ["search"], "secret": "missing"}, objects=[LVM, PROTECTION], troubles={})
+    ground = prepare(scenario)
+    refused = ground.play("seed_image", **wish(ground))
+    assert refused.code != 0
+    assert "3 things keep it from becoming a seed" in refused.words
+    assert "Rejected due to presence of ACM addon(s)" in refused.words
+    assert "openshift-storage/lvmcluster" in refused.words
+    assert nothing_written(ground)
+    consents = {"seed_image_remove": ["data_protection", "lvm_clusters", "addons"]}
+    asked = ground.play("seed_image", "--check", **wish(ground, **consents))
+    assert asked.code == 0, asked.output
+    for line in (
+        "would 2  remove DataProtectionApplication dpa in openshift-adp",
+        "would 3  remove LVMCluster lvmcluster in openshift-storage",
+        "would 4  remove Namespace open-cluster-management-addon-search",
+        "would 5  bring Secret seedgen about",
+    ):
+        assert line in asked.output
+    assert nothing_written(ground)
+    assert not kept(ground, "run.json").exists()
+    done = ground.play("seed_image", **wish(ground, **consents))
+    assert done.code == 0, done.output
+    deleted = [
+        entry["path"].rpartition("/")[2] for entry in ground.fleet.control.journal(SITE) if entry["verb"] == "delete"
+    ]
+    assert deleted == ["dpa", "lvmcluster", "open-cluster-management-addon-search", "seedgen"]
+
+
+def test_wrong_options_are_refused_before_anything_is_asked(prepare: Prepare) -> None:
+    ground = prepare(seeds({}))
+    cases: list[tuple[Document, str]] = [
+        ({"seed_image_image": "seed"}, "image"),
+        ({"seed_image_auth_file": "/nowhere/push.json"}, "auth_file"),
+        ({"seed_image_auth_secret": "seedgen"}, "auth_secret"),
+        (
+            {
+                "seed_image_detach": "delete",
+                "seed_image_image": f"{ground.fleet.registry}/other:1",
+                "seed_image_auth_file": str(ROOT_FILE),
+            },
+            "REFUSED",
+        ),
+    ]
+    for variables, word in cases:
+        run = ground.play("seed_image", **wish(ground, **variables))
+        assert run.code != 0
+        assert word in run.words
+    assert nothing_written(ground)
+
+
+# -- the hub --------------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_leaves_its_hub_only_when_that_is_asked_for(prepare: Prepare) -> None:
+    first, second, third = names(1, 2, 3)
+    ground = prepare(
+        seeds(
+            {"attached": True, "addons": ["search"]},
+            {"attached": True, "gitops": True},
+            {"attached": True, "stays": True},
+            hub=True,
+        )
+    )
+    refused = ground.play("seed_image", "-l", first, **wish(ground))
+    assert refused.code != 0
+    assert "must be detached from hub" in refused.words
+    gitops = ground.play("seed_image", "-l", second, **wish(ground, seed_image_detach="delete"))
+    assert gitops.code != 0
+    assert "belongs to GitOps" in gitops.words
+    assert "Argo CD application sites" in gitops.words
+    assert nothing_written(ground)
+    done = ground.play("seed_image", "-l", first, **wish(ground, seed_image_detach="delete"))
+    assert done.code == 0, done.output
+    assert "detached from the hub" in done.words
+    deleted = [entry["path"] for entry in ground.fleet.control.journal("hub") if entry["verb"] == "delete"]
+    assert [path.rpartition("/")[2] for path in deleted] == [first]
+    # The hub has let go, but its CRD stays: that takes a consent of its own.
+    stays = ground.play(
+        "seed_image", "-l", third, **wish(ground, seed_image_detach="delete", seed_image_detach_timeout=1)
+    )
+    assert stays.code != 0
+    assert "klusterlets.operator.open-cluster-management.io" in stays.words
+    removed = ground.play("seed_image", "-l", third, **wish(ground, seed_image_remove=["klusterlet"]))
+    assert removed.code == 0, removed.output
+
+
+# -- the outage -----------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_run_is_continued_in_the_middle_of_the_outage(prepare: Prepare) -> None:
+    ground = prepare(seeds({"image": 8000}))
+    with ground.start("seed_image", **wish(ground)) as run:
+        until(lambda: not ground.fleet.control.state(SITE)["up"], 60, "the imager works")
+        run.kill(signal.SIGKILL, run.processes())
+        run.wait_until_gone(10)
+    assert kept(ground, "run.json").exists()
+    again = ground.play("seed_image", **wish(ground))
+    assert again.code == 0, again.output
+    assert "no answer, as the imager is at work" in again.words
+    creates = [
+        entry
+        for entry in ground.fleet.control.journal(SITE)
+        if entry["verb"] == "create" and "seedgenerators" in entry["path"]
+    ]
+    assert len(creates) == 1
+    record = yaml.safe_load(kept(ground, "seed.yml").read_text())
+    assert record["spec"]["operators"]
+
+
+def test_without_a_file_the_cluster_itself_says_that_the_imager_works(prepare: Prepare) -> None:
+    """The API is up before and after the imager: a new SeedGenerator there would be the ruin of both."""
+    ground = prepare(seeds({"fails": "lost", "image": 1000}))
+    lost = ground.play("seed_image", **wish(ground))
+    assert lost.code != 0
+    assert "does not bring the SeedGenerator back" in lost.words
+    assert "seed_image_state=restored" in lost.words
+    assert not kept(ground, "run.json").exists()
+    writes = len(ground.fleet.control.journal(SITE))
+    again = ground.play("seed_image", **wish(ground))
+    assert again.code != 0
+    assert "goes on: the imager is at work" in again.words
+    assert len(ground.fleet.control.journal(SITE)) == writes
+    # The way back.
+    restored = ground.play("seed_image", **wish(ground, seed_image_state="restored", seed_image_removal_timeout=2))
+    assert restored.code == 0, restored.output
+    assert has_no_secret(restored)
+    nothing = ground.play("seed_image", **wish(ground, seed_image_state="restored"))
+    assert nothing.code == 0
+    assert "changed=0" in nothing.output
+
+
+# -- failures -------------------------------------------------------------------------------------------------------
+
+PODMAN = """#!/bin/sh
+case "$*" in
+  *"--tail 1 "*) echo "pushing layer 7" ;;
+  *) echo "Error: pushing image: unauthorized: password=MARKER" ;;
+esac
+"""
+OSTREE = '#!/bin/sh\necho "  set-default"\n'
+SYSTEMCTL = "#!/bin/sh\nexit 0\n"
+# What the connection's shell is told to run, on a node that has the file.
+NODE_SHELL = """#!/bin/sh
+exec "$1" "$2" "$(printf %s "$3" | sed s#/usr/local/bin/dnsmasq_config.sh#/dev/null#)"
+"""
+
+
+def node(ground: Playground) -> dict[str, str]:
+    """The commands of a node, in front of everything else on the path."""
+    folder = ground.directory / "bin"
+    folder.mkdir(exist_ok=True)
+    for name, text in {
+        "podman": PODMAN.replace("MARKER", pods.MARKER),
+        "ostree": OSTREE,
+        "systemctl": SYSTEMCTL,
+        "node-shell": NODE_SHELL,
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_a_failure_of_the_imager_comes_with_its_log(prepare: Prepare) -> None:
+    ground = prepare(seeds({"fails": "imager", "image": 2500}))
+    variables = wish(ground, seed_image_connection="inventory", seed_image_command_prefix="node-shell")
+    run = ground.play("seed_image", env=node(ground), **variables)
+    assert run.code != 0
+    assert "expected container exit code 0, found: 125" in run.words, run.output
+    assert "the imager says: pushing layer 7" in run.words
+    log = kept(ground, "imager.log").read_text()
+    assert "unauthorized" in log
+    assert pods.MARKER not in log
+    assert has_no_secret(run)
+    # It reacts to its creation only.
+    again = ground.play("seed_image", env=node(ground), **variables)
+    assert again.code != 0
+    assert "seed_image_recreate=failed" in again.words
+    anew = ground.play("seed_image", env=node(ground), **variables, seed_image_recreate="failed")
+    assert anew.code != 0
+    assert "deleted the SeedGenerator that was over" in anew.words
+
+
+def test_success_without_the_image_is_no_success(prepare: Prepare) -> None:
+    ground = prepare(seeds({"push": False}))
+    run = ground.play("seed_image", **wish(ground))
+    assert run.code != 0
+    assert "the agent reports success, but the image could not be verified" in run.words
+    assert not kept(ground, "seed.yml").exists()
