@@ -70,13 +70,13 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("directory", type=Path, help="the virtual environment")
-    parser.add_argument("set", choices=("run", "dev"), help="which requirement file")
+    parser.add_argument("set", choices=("run", "dev", "eda"), help="which requirement file")
     args = parser.parse_args()
 
     # "dev" includes "run": its stamp says that both are there.
-    stamps = {name: args.directory / f".{name}.stamp" for name in ("run", "dev")}
-    wanted = {name: stamp_of(REQUIREMENTS / f"{name}.txt") for name in ("run", "dev")}
-    names = ("run", "dev") if args.set == "run" else ("dev",)
+    stamps = {name: args.directory / f".{name}.stamp" for name in ("run", "dev", "eda")}
+    wanted = {name: stamp_of(REQUIREMENTS / f"{name}.txt") for name in stamps}
+    names = ("run", "dev") if args.set == "run" else (args.set,)
     for name in names:
         if stamps[name].exists() and stamps[name].read_text() == wanted[name] and is_usable(args.directory):
             return
