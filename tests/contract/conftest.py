@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,22 +25,35 @@ from kubeapi import Api  # noqa: E402
 pytest.register_assert_rewrite("contract.helpers", "contract.groups", "contract.managed")
 
 
+@pytest.fixture(scope="session", name="started")
+def fixture_started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], servers.Server]]:
+    """Start a server when it is first asked for. It runs to the end: pytest would end it whenever `api` changes."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def start(kind: str) -> servers.Server:
+            return stack.enter_context(getattr(servers, kind)(tmp_path_factory.mktemp(kind)))
+
+        yield start
+
+
 @pytest.fixture(scope="session", params=["sim", pytest.param("kube", marks=pytest.mark.kubeapi)])
-def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+def api(request: pytest.FixtureRequest, started: Callable[[str], servers.Server]) -> servers.Server:
     """One server for the whole run; each test brings the objects that it looks at."""
-    start = getattr(servers, request.param)
-    with start(tmp_path_factory.mktemp(request.param)) as server:
-        yield server
+    return started(request.param)
 
 
 @pytest.fixture(scope="session")
-def hub(api: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def simulated_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Api]]:
+    """Start the hub of a simulated fleet when it is first asked for."""
+    with contextlib.ExitStack() as stack:
+        yield functools.cache(lambda: stack.enter_context(servers.sim_hub(tmp_path_factory.mktemp("hub"))))
+
+
+@pytest.fixture(scope="session")
+def hub(api: servers.Server, simulated_hub: Callable[[], Api]) -> Api:
     """The hub's administrator. Nobody else acts on group upgrades there."""
-    if api.kind == "kube":
-        yield api.admin
-        return
-    with servers.sim_hub(tmp_path_factory.mktemp("hub")) as admin:
-        yield admin
+    return api.admin if api.kind == "kube" else simulated_hub()
 
 
 @pytest.fixture
