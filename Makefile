@@ -61,6 +61,11 @@ bench-hub: venv collections ## measure thousands of clusters in one group upgrad
 	$(say)
 	@$(PY) tests/bench/hub.py
 
+.PHONY: bench-preflight
+bench-preflight: venv collections ## measure the check of a thousand clusters, some of which do not answer
+	$(say)
+	@$(PY) tests/bench/preflight.py
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
