@@ -24,6 +24,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
     Patience,
     first_contact,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._content import content_findings
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
     GOAL_OPTIONS,
     seconds_of,
@@ -35,6 +36,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight impor
     Finding,
     Policy,
     Severity,
+    accepted,
     option_findings,
     shared_servers,
     survey_findings,
@@ -203,6 +205,9 @@ class _Checker:
             through_hub=self._policy.through_hub,
         )
         findings = survey_findings(found, ahead, self._policy)
+        if found.scope.prep:
+            content = content_findings(session, host.name, ahead, observed, through_hub=self._policy.through_hub)
+            findings += accepted(content, self._policy)
         if self._record.was_under_way(host.name):
             # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.
             return [_failed_meanwhile(finding) if finding.check == "state" else finding for finding in findings]

@@ -59,10 +59,14 @@ class PolicyManifest:
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """The manifests in the order in which they will be applied, and what is wrong."""
+    """The manifests in the order in which they will be applied, and what is wrong.
+
+    ``unsupported``: compliance types that the agent does not know.
+    """
 
     manifests: tuple[PolicyManifest, ...] = ()
     findings: tuple[LintFinding, ...] = field(default=())
+    unsupported: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -99,6 +103,7 @@ class _Reader:
         self._facts = facts
         self._labels = labels_for(facts.version)
         self._found: list[LintFinding] = []
+        self._unsupported: list[str] = []
         self._manifests: list[tuple[int, str, int, PolicyManifest]] = []
 
     def note(
@@ -158,6 +163,7 @@ class _Reader:
             self.note("policy-mustnothave", document, message, "take the label away", (*path, "complianceType"))
             return
         if kind.lower() not in ("musthave", "mustonlyhave"):
+            self._unsupported.append(kind)
             self.note(
                 "policy-compliance-type",
                 document,
@@ -213,7 +219,7 @@ class _Reader:
         expected = self._facts.expected
         if expected is not None and expected != str(len(manifests)):
             self._found.append(count_finding(len(manifests), expected))
-        return PolicyReport(manifests, tuple(self._found))
+        return PolicyReport(manifests, tuple(self._found), tuple(self._unsupported))
 
 
 def count_finding(count: int, expected: str) -> LintFinding:

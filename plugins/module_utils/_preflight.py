@@ -52,6 +52,7 @@ __all__ = (
     "Scope",
     "Severity",
     "Survey",
+    "accepted",
     "option_findings",
     "permissions_needed",
     "references",
@@ -70,6 +71,7 @@ ACCEPTABLE = (
     "container-storage",
     "cpus",
     "disk",
+    "extra-manifests",
     "fips",
     "health-csr",
     "health-node",
@@ -83,6 +85,8 @@ ACCEPTABLE = (
     "machine-networks",
     "node-count",
     "oadp",
+    "oadp-content",
+    "policies",
     "proxy",
     "seed-format",
     "seed-image",
@@ -265,7 +269,12 @@ def survey_findings(survey: Survey, goals: t.Sequence[Goal], policy: Policy) -> 
     _before_prep(judge, survey, goals)
     _hub(judge, survey, goals, policy)
     _unread(judge, survey)
-    return [_accepted(finding, policy) for finding in judge.findings()]
+    return accepted(judge.findings(), policy)
+
+
+def accepted(findings: t.Iterable[Finding], policy: Policy) -> list[Finding]:
+    """The findings, with those that the user accepts turned into warnings."""
+    return [_accepted(finding, policy) for finding in findings]
 
 
 def _accepted(finding: Finding, policy: Policy) -> Finding:

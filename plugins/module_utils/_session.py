@@ -133,6 +133,10 @@ class Session:
         """Change an object by a JSON merge patch; lists are replaced as a whole."""
         return self._reply("PATCH", path, query, document, MERGE_PATCH)
 
+    def replace(self, path: str, document: t.Mapping[str, t.Any], **query: str | int) -> Reply:
+        """Put a whole object in the place of what is there."""
+        return self._reply("PUT", path, query, document, "application/json")
+
     def delete(self, path: str, uid: str | None = None, **query: str | int) -> Reply:
         """Ask for an object to be deleted; it may stay a while, until its finalizers are done.
 

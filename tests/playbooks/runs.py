@@ -143,6 +143,11 @@ class Playground:
         """The clusters whose spec somebody changed."""
         return self.fleet.control.touched()
 
+    def changes(self) -> dict[str, int]:
+        """How many requests every server has received that would change something: all writes but dry runs."""
+        servers = self.writes()
+        return {name: sum(not one["dry_run"] for one in self.fleet.control.journal(name)) for name in servers}
+
     def writes(self) -> dict[str, int]:
         """How many write requests every server has received, refused ones and dry runs too."""
         servers = [cluster["name"] for cluster in self.fleet.control.clusters()]

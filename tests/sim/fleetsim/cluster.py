@@ -143,6 +143,8 @@ class Cluster:
             if res := registry.kind(wanted["apiVersion"], wanted["kind"]):
                 meta = wanted["metadata"]
                 store.remove(res.table, (meta.get("namespace", ""), meta["name"]))
+                if res.table == CRDS:
+                    self.endpoint.absent.add(meta["name"])
         for wanted in self.plan.objects:
             res = registry.kind(wanted["apiVersion"], wanted["kind"])
             if res is None:

@@ -144,7 +144,7 @@ def _proxy(trusted: str = "", **spec: str) -> Object:
 _JOB = "the job runs on the node, with the node's network and disk"
 
 PREP: dict[str, Refusal] = {
-    "no container storage": Refusal("no_container_storage", _units(), "container_storage"),
+    "no container storage": Refusal("no_container_storage", _units(), "container-storage"),
     "no workspace": Refusal(
         "workspace_failed",
         {"troubles": {"workspace_failed": {}}},
@@ -153,12 +153,12 @@ PREP: dict[str, Refusal] = {
     "version too low": Refusal("seed_version", {"version": "4.17.5"}, "state", {"seed": "4.17.3", "current": "4.17.5"}),
     "version no version": Refusal("seed_version_unparsable", {"goal": {"version": "latest"}}, "options"),
     # OADP
-    "no OADP": Refusal("oadp_missing", {"without": [_OADP_CSV]}, "oadp_operator"),
-    "no DPA": Refusal("dpa_missing", {"without": [_DPA]}, "dpa"),
+    "no OADP": Refusal("oadp_missing", {"without": [_OADP_CSV]}, "oadp"),
+    "no DPA": Refusal("dpa_missing", {"without": [_DPA]}, "oadp"),
     "two DPAs": Refusal(
         "dpa_twice",
         {"objects": [{**_DPA, "metadata": {**_DPA["metadata"], "name": "other"}, "status": _RECONCILED}]},
-        "dpa",
+        "oadp",
     ),
     "no OADP ConfigMap": Refusal(
         "oadp_configmap_missing", {"without": [_of("v1", "ConfigMap", "oadp-cm", OADP_NAMESPACE)]}, "references"
@@ -166,13 +166,13 @@ PREP: dict[str, Refusal] = {
     "OADP content no YAML": Refusal(
         "oadp_undecodable",
         _oadp("kind: Backup\nmetadata: {\n"),
-        "oadp_content",
-        {"err": "yaml: line 3: expected the node content, but found '<stream end>'"},
+        "oadp-content",
+        {"err": "yaml: line 3: did not find expected node content"},
     ),
     "Backup invalid": Refusal(
         "backup_invalid",
         _oadp(backup(spec="everything") + restore()),
-        "oadp_content",
+        "oadp-content",
         {
             "name": "small-app",
             "err": 'Backup.velero.io "small-app" is invalid: [spec: Invalid value: "string": spec in body must be of '
@@ -183,24 +183,24 @@ PREP: dict[str, Refusal] = {
     "Backup in no namespace": Refusal(
         "backup_dry_run_failed",
         _oadp(backup().replace("namespace: openshift-adp", "namespace: adp") + restore()),
-        "oadp_content",
+        "oadp-content",
         {"err": 'namespaces "adp" not found'},
     ),
     "apply-label no path": Refusal(
         "apply_label_invalid",
         _oadp(backup(annotation="lca.openshift.io/apply-label: v1/secrets") + restore()),
-        "oadp_content",
+        "oadp-content",
     ),
     "apply-label of nothing": Refusal(
         "apply_label_missing",
         _oadp(backup(annotation="lca.openshift.io/apply-label: v1/secrets/app/pull") + restore()),
-        "oadp_content",
+        "oadp-content",
         {"err": 'secrets "pull" not found'},
     ),
     "Restore invalid": Refusal(
         "restore_invalid",
         _oadp(backup() + restore(spec="everything")),
-        "oadp_content",
+        "oadp-content",
         {
             "name": "small-app",
             "err": 'Restore.velero.io "small-app" is invalid: [spec: Invalid value: "string": spec in body must be of '
@@ -211,23 +211,23 @@ PREP: dict[str, Refusal] = {
     "Restore in no namespace": Refusal(
         "restore_dry_run_failed",
         _oadp(backup() + restore().replace("namespace: openshift-adp", "namespace: adp")),
-        "oadp_content",
+        "oadp-content",
         {"err": 'namespaces "adp" not found'},
     ),
     "Restore of nothing": Refusal(
         "restore_unpaired",
         _oadp(backup() + restore(of="large-app")),
-        "oadp_content",
+        "oadp-content",
         {"backup": "large-app", "restore": "small-app"},
     ),
     "Backup without Restore": Refusal(
-        "backup_restore_count", _oadp(backup() + backup("large-app") + restore()), "oadp_content"
+        "backup_restore_count", _oadp(backup() + backup("large-app") + restore()), "oadp-content"
     ),
-    "neither Backup nor Restore": Refusal("backup_restore_count", _oadp(manifest()), "oadp_content"),
+    "neither Backup nor Restore": Refusal("backup_restore_count", _oadp(manifest()), "oadp-content"),
     "Backups of another cluster": Refusal(
         "stale_backups",
         {"troubles": {"foreign_backups": {"names": ["acm-klusterlet"]}, "velero_down": {}}},
-        "stale_backups",
+        "stale-backups",
     ),
     # Extra manifests
     "no ConfigMap of manifests": Refusal(
@@ -238,16 +238,16 @@ PREP: dict[str, Refusal] = {
     "manifest without kind": Refusal(
         "extra_manifest_undecodable",
         _extra("metadata: {name: x}\n"),
-        "extra_manifests",
+        "extra-manifests",
         {"err": 'Object \'Kind\' is missing in \'{"metadata":{"name":"x"}}\''},
     ),
     "manifest without name": Refusal(
-        "extra_manifest_no_name", _extra("apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n"), "extra_manifests"
+        "extra_manifest_no_name", _extra("apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n"), "extra-manifests"
     ),
     "manifest not allowed": Refusal(
         "extra_manifest_forbidden",
         _extra(manifest("MachineConfig", "99-extra", "machineconfiguration.openshift.io/v1")),
-        "extra_manifests",
+        "extra-manifests",
     ),
     "two manifests not allowed": Refusal(
         "extra_manifest_forbidden",
@@ -255,19 +255,19 @@ PREP: dict[str, Refusal] = {
             manifest("InstallPlan", "a", "operators.coreos.com/v1alpha1")
             + manifest("Subscription", "b", "operators.coreos.com/v1alpha1")
         ),
-        "extra_manifests",
+        "extra-manifests",
         text="failed to validate IBU spec: failed to validate extramanifest cms: "
         "InstallPlan[a] in extramanifests is not allowed; Subscription[b] in extramanifests is not allowed",
     ),
     "wave no number": Refusal(
         "extra_manifest_wave",
         _extra(manifest(more="  annotations: {lca.openshift.io/apply-wave: first}\n")),
-        "extra_manifests",
+        "extra-manifests",
     ),
     "namespace going away": Refusal(
         "extra_manifest_dry_run",
         {"objects": [_of("v1", "Namespace", "app", status={"phase": "Terminating"})]},
-        "extra_manifests",
+        "extra-manifests",
         {
             "err": 'configmaps "site-settings" is forbidden: unable to create new content in namespace app because it '
             "is being terminated"
@@ -310,7 +310,7 @@ PREP: dict[str, Refusal] = {
     "pull secret without key": Refusal(
         "pull_secret_no_key",
         {"objects": [{**_SECRET, "data": {".dockerconfigjson": None, "auth": "e30="}}]},
-        "pull_secret",
+        "references",
     ),
     "registry": Refusal(
         "registry_unreachable",
@@ -321,35 +321,35 @@ PREP: dict[str, Refusal] = {
         },
         unforeseen="it is the node that asks the registry, from its own network",
     ),
-    "format missing": Refusal("seed_format_missing", {"seed_image": {"format_version": None}}, "seed_format"),
-    "other format": Refusal("seed_format_mismatch", {"seed_image": {"format_version": 3}}, "seed_format"),
+    "format missing": Refusal("seed_format_missing", {"seed_image": {"format_version": None}}, "seed-format"),
+    "other format": Refusal("seed_format_mismatch", {"seed_image": {"format_version": 3}}, "seed-format"),
     "proxy only in seed": Refusal("proxy_only_seed", {"seed_image": {"has_proxy": True}}, "proxy"),
     "proxy only here": Refusal(
         "proxy_only_cluster", {"objects": [_proxy(httpsProxy="http://proxy.example.com:3128")]}, "proxy"
     ),
-    "two nodes": Refusal("node_count", {"objects": [_second_node()]}, "nodes"),
+    "two nodes": Refusal("node_count", {"objects": [_second_node()]}, "node-count"),
     "FIPS only in seed": Refusal("fips_mismatch", {"seed_image": {"has_fips": True}}, "fips"),
     "FIPS only here": Refusal("fips_only_cluster", {"objects": [{**_CONFIG, "spec": {"fips": True}}]}, "fips"),
     "CA bundle only in seed": Refusal(
-        "trust_bundle_mismatch", {"seed_image": {"additional_trust_bundle": {"hasUserCaBundle": True}}}, "trust_bundle"
+        "trust_bundle_mismatch", {"seed_image": {"additional_trust_bundle": {"hasUserCaBundle": True}}}, "trust-bundle"
     ),
     "CA bundle only here": Refusal(
-        "trust_bundle_only_cluster", {"objects": [_bundle("user-ca-bundle")]}, "trust_bundle"
+        "trust_bundle_only_cluster", {"objects": [_bundle("user-ca-bundle")]}, "trust-bundle"
     ),
     "trusted CA empty": Refusal(
         "trusted_ca_empty",
         {"objects": [_bundle("proxy-ca", ""), _proxy("proxy-ca")]},
-        "trust_bundle",
+        "trust-bundle",
         {"name": "proxy-ca"},
     ),
     "other trusted CA": Refusal(
         "trusted_ca_mismatch",
         {"objects": [_bundle("proxy-ca"), _proxy("proxy-ca")]},
-        "trust_bundle",
+        "trust-bundle",
         {"seed": "", "cluster": "proxy-ca"},
     ),
-    "other partition": Refusal("storage_target_mismatch", _units(_MOUNT), "container_storage"),
-    "other release in the image": Refusal("stateroot_failed", {"seed_image": {"version": "4.17.2"}}, "seed_version"),
+    "other partition": Refusal("storage_target_mismatch", _units(_MOUNT), "container-storage"),
+    "other release in the image": Refusal("stateroot_failed", {"seed_image": {"version": "4.17.2"}}, "seed-version"),
     "stateroot job": Refusal("stateroot_failed", {"troubles": {"stateroot_failed": {}}}, unforeseen=_JOB),
     "precache job": Refusal("precache_failed", {"troubles": {"precache_failed": {}}}, unforeseen=_JOB),
 }
