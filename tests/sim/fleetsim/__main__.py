@@ -93,8 +93,8 @@ def _forward(process: asyncio.subprocess.Process, number: signal.Signals) -> Non
         process.send_signal(number)
 
 
-def main() -> int:
-    args = _parser().parse_args()
+def main(arguments: list[str] | None = None) -> int:
+    args = _parser().parse_args(arguments)
     if args.command == "troubles":
         print(describe())
         return 0
@@ -104,6 +104,12 @@ def main() -> int:
         print(f"fleetsim: {args.scenario}: {error}", file=sys.stderr)
         return 2
     return asyncio.run(_serve(args, scenario) if args.command == "serve" else _run(args, scenario))
+
+
+def warm(arguments: list[str], files: list[int]) -> int:
+    """For `fleetsim.warm`: `main` with the two file descriptors that tests watch a fleet by."""
+    ready, life = files
+    return main([*arguments, "--ready-fd", str(ready), "--life-fd", str(life)])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -21,7 +20,10 @@ from urllib.parse import urlencode
 
 import yaml
 
-_PACKAGE_PARENT = Path(__file__).resolve().parents[1]
+from fleetsim.warm import Warm, WarmProcess
+
+# To import the simulator takes longer than most tests.
+_WARM = Warm("fleetsim.__main__")
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
 
@@ -95,7 +97,7 @@ class Fleet:
     ) -> None:
         self._scenario, self._speed, self._own = scenario, speed, directory is None
         self.dir = directory or Path(tempfile.mkdtemp(prefix="fleetsim-"))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WarmProcess | None = None
         self._life = -1
         self.control: Control
 
@@ -157,20 +159,11 @@ class Fleet:
             scenario = path
         ready, ready_end = os.pipe()
         life_end, self._life = os.pipe()
-        command = [sys.executable, "-m", "fleetsim", "serve", "--scenario", str(scenario), "--dir", str(self.dir)]
-        command += ["--ready-fd", str(ready_end), "--life-fd", str(life_end)]
-        command += ["--speed", str(self._speed)] if self._speed else []
-        python_path = os.pathsep.join(filter(None, (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH"))))
+        arguments = ["serve", "--scenario", str(Path(scenario).resolve()), "--dir", str(self.dir.resolve())]
+        arguments += ["--speed", str(self._speed)] if self._speed else []
         try:
             with (self.dir / "fleetsim.log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(ready_end, life_end),
-                    env={**os.environ, "PYTHONPATH": python_path},
-                )
+                self._process = _WARM.spawn(arguments, log.fileno(), [ready_end, life_end])
             os.close(ready_end)
             ready_end = -1
             if not select.select([ready], [], [], START_TIMEOUT)[0] or not os.read(ready, 16):

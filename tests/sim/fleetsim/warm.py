@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes that start at once: forks of one that has done its imports.
+
+To import the simulator takes longer than most tests of it, and to import Ansible longer than most playbooks. A `Warm`
+process is started once, imports a module and then forks a child for each `spawn`; the child calls the module's function
+`warm` with the given arguments. It has the directory, the environment and the open files that it is given, and nothing
+of other children's. The warm process ends with its owner, whatever becomes of that one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_PACKAGE_PARENT = Path(__file__).resolve().parents[1]
+_PID = struct.Struct("=i")
+_START_TIMEOUT = 60.0
+_MOST_FILES = 16
+
+
+class WarmProcess:
+    """A child. Its result comes through a pipe, as it is no child of this process."""
+
+    def __init__(self, result: int) -> None:
+        self._result = result
+        told = os.read(result, _PID.size)
+        if len(told) != _PID.size:
+            os.close(result)
+            raise RuntimeError("the warm process could not fork")
+        self.pid: int = _PID.unpack(told)[0]
+        self._code: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, negative for a signal; subprocess.TimeoutExpired when it goes on."""
+        if self._code is None:
+            if not select.select([self._result], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            told = os.read(self._result, _PID.size)
+            self._code = _PID.unpack(told)[0] if len(told) == _PID.size else -signal.SIGKILL
+            os.close(self._result)
+        return self._code
+
+    def kill(self) -> None:
+        """At once."""
+        if self._code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+class Warm:
+    """One process that has imported a module; started by the first `spawn`."""
+
+    def __init__(self, module: str, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+        self._module, self._cwd, self._env = module, cwd, env
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def spawn(
+        self, arguments: Sequence[str], output: int, files: Sequence[int] = (), env: Mapping[str, str] | None = None
+    ) -> WarmProcess:
+        """Call `warm(arguments, files)` in a child that writes to `output`; `files` are its own numbers for these."""
+        request = {"arguments": list(arguments), "cwd": os.getcwd(), "env": dict(os.environ if env is None else env)}
+        if self._cwd is not None:
+            request["cwd"] = str(self._cwd)
+        result, result_end = os.pipe()
+        try:
+            with self._lock:
+                connection = self._socket = self._socket or self._start()
+                text = json.dumps(request).encode()
+                socket.send_fds(connection, [struct.pack("=I", len(text))], [result_end, output, *files])
+                connection.sendall(text)
+        finally:
+            os.close(result_end)
+        return WarmProcess(result)
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        paths = (str(_PACKAGE_PARENT), (self._env or os.environ).get("PYTHONPATH"))
+        environment = {**(self._env or os.environ), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        with theirs:
+            subprocess.Popen(
+                [sys.executable, "-m", "fleetsim.warm", self._module, str(theirs.fileno())],
+                cwd=self._cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                # A key that interrupts the tests is not for what is shared by them; it ends with the socket.
+                start_new_session=True,
+            )
+        ours.settimeout(_START_TIMEOUT)
+        if ours.recv(1) != b"r":
+            raise RuntimeError(f"{self._module} could not be imported; its words are above")
+        return ours
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next request, None when the owner is gone."""
+    head, files, _flags, _address = socket.recv_fds(connection, 4, _MOST_FILES)
+    if len(head) < 4:
+        return None
+    (length,), text = struct.unpack("=I", head), b""
+    while len(text) < length:
+        part = connection.recv(length - len(text))
+        if not part:
+            return None
+        text += part
+    return json.loads(text), files
+
+
+def _attend(module: Any, request: dict[str, Any], files: list[int], connection: socket.socket) -> None:
+    """In a fork: fork the child, tell its number, wait for it and tell its exit code."""
+    result, output, *others = files
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection.close()
+    child = os.fork()
+    if child:
+        for fd in (output, *others):
+            os.close(fd)
+        os.write(result, _PID.pack(child))
+        status = os.waitpid(child, 0)[1]
+        # The owner may have gone without waiting.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(result, _PID.pack(os.waitstatus_to_exitcode(status)))
+        os._exit(0)
+    os.close(result)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.exit(module.warm(request["arguments"], others))
+
+
+def main(name: str, number: int) -> None:
+    """Import, then fork until the owner is gone."""
+    connection = socket.socket(fileno=number)
+    module = importlib.import_module(name)
+    # Nobody waits for the attendants.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    connection.sendall(b"r")
+    while asked := _receive(connection):
+        if os.fork() == 0:
+            _in_fork(module, *asked, connection)
+        for fd in asked[1]:
+            os.close(fd)
+
+
+def _in_fork(module: Any, request: dict[str, Any], files: list[int], connection: socket.socket) -> None:
+    """Never returns into the loop of the warm process."""
+    code = 1
+    try:
+        _attend(module, request, files, connection)
+    except SystemExit as end:
+        # As the interpreter does it: a text is for standard error.
+        code = end.code if isinstance(end.code, int) else 1 if end.code else 0
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        _end(code)
+
+
+def _end(code: int) -> None:
+    """What Python does at its end, and then no more of this stack."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
