@@ -29,7 +29,12 @@ Path = t.Sequence[t.Union[str, int]]  # noqa: UP007
 
 
 class NotYaml(Exception):
-    """The text of a file, or the rest of it, cannot be read. ``documents`` are those before the place."""
+    """The text of a file, or the rest of it, cannot be read. ``documents`` are those before the place.
+
+    ``tab``: the line is indented with a tab, which may well be why.
+    """
+
+    tab = False
 
     def __init__(self, file: str, document: int, line: int, problem: str, documents: list[Document]) -> None:
         super().__init__(problem)
@@ -114,8 +119,11 @@ def _readable(text: str, file: str, above: int, inside: str, before: int) -> tup
             return [*found, *_read("".join(lines[start:]), file, above + start, inside, before)], broken
         except NotYaml as error:
             found += error.documents
+            at = error.line - above - 1
+            indent = lines[at][: -len(lines[at].lstrip())] if 0 <= at < len(lines) else ""
+            error.tab = "\t" in indent
             broken.append(error)
-            below = range(max(error.line - above - 1, start + 1), len(lines))
+            below = range(max(at, start + 1), len(lines))
             separator = next((n for n in below if lines[n].rstrip() == "---" or lines[n].startswith("--- ")), None)
             if separator is None:
                 return found, broken

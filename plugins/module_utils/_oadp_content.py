@@ -324,9 +324,8 @@ def set_path(value: dict[str, t.Any], path: t.Sequence[str], new: t.Any) -> None
 
 def append_to(value: dict[str, t.Any], key: str, new: t.Iterable[str]) -> None:
     """Add to a list of the spec what is not in it yet."""
-    spec = value.setdefault("spec", {})
-    present = strings(spec.get(key))
-    spec[key] = [*present, *(one for one in new if one not in present)]
+    present = strings(mapping(value, "spec").get(key))
+    set_path(value, ("spec", key), [*present, *(one for one in new if one not in present)])
 
 
 def same_namespace(value: t.Any) -> bool:

@@ -171,7 +171,7 @@ def _repeated(document: Document, notes: Notes) -> None:
 def _of_text(error: NotYaml) -> LintFinding:
     problem = str(error)
     rule, remedy = "yaml-syntax", "correct the YAML"
-    if "\\t" in problem or "tab" in problem.split():
+    if error.tab or "tab" in problem.split():
         rule, remedy = "yaml-tab", "indent with blanks instead of tabs"
     elif "undefined alias" in problem:
         rule, remedy = "yaml-alias", "write the value out, or put the anchor into the same document"

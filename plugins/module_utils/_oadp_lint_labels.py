@@ -164,16 +164,6 @@ def _resources(backup: Item, notes: Notes) -> None:
     for namespaced in (True, False):
         listed = _included(backup, namespaced=namespaced)
         targets = [one for one in backup.targets if bool(one.namespace) is namespaced]
-        if listed is None or not targets:
-            continue
-        lacking = list(dict.fromkeys(o.resource for o in targets if not names(listed, resource_of(o.resource))))
-        if lacking:
-            key = _list_for(backup, namespaced)
-            notes.add(
-                "oadp-apply-label-resources", backup, ("spec", key),
-                f"apply-label names {', '.join(lacking)}, but spec.{key} does not",
-                f"add {', '.join(lacking)} to spec.{key}", _adding(key, lacking),
-            )  # fmt: skip
         excluded = backup.texts("excludedResources") + backup.texts(
             "excludedNamespaceScopedResources" if namespaced else "excludedClusterScopedResources"
         )
@@ -183,6 +173,16 @@ def _resources(backup: Item, notes: Notes) -> None:
                 "oadp-apply-label-resources", backup, ("spec",),
                 f"apply-label names {', '.join(out)}, which are excluded",
                 "take them out of the excluded resources, or out of apply-label",
+            )  # fmt: skip
+        if listed is None or not targets:
+            continue
+        lacking = list(dict.fromkeys(o.resource for o in targets if not names(listed, resource_of(o.resource))))
+        if lacking:
+            key = _list_for(backup, namespaced)
+            notes.add(
+                "oadp-apply-label-resources", backup, ("spec", key),
+                f"apply-label names {', '.join(lacking)}, but spec.{key} does not",
+                f"add {', '.join(lacking)} to spec.{key}", _adding(key, lacking),
             )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def _restore(restore: Item, backups: t.Collection[str], only: str, notes: Notes)
             "oadp-restore-source", restore, ("spec", "scheduleName"),
             "spec.scheduleName is set; the agent restores from the Backup that it has made itself",
             "remove scheduleName and name the Backup in spec.backupName",
-            _without_schedule if restore.backup_name else None,
+            _without_schedule if restore.backup_name or only else None,
         )  # fmt: skip
     if not restore.backup_name:
         notes.add(
