@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rulebooks under ansible-rulebook itself: from a failed cluster on the hub to logs, a plan and a report."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playbooks.runs import Playground, failing, scenario, until
+from playbooks.test_group import FINALIZE, PREP, UPGRADE, VARIABLES, plan
+
+ROOT = Path(__file__).resolve().parents[2]
+RULEBOOKS = ROOT / "extensions" / "eda" / "rulebooks"
+# Java, the rule engine and three playbook runs on a busy machine.
+PATIENCE = 240.0
+
+Prepare = Callable[..., Playground]
+
+
+@contextlib.contextmanager
+def reports() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Where people are told: an address, and what was posted to it."""
+    posted: list[dict[str, Any]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_args: Any) -> None:
+            pass
+
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener.daemon_threads = True
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.server_address[1]}/", posted
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+class Rulebook:
+    """ansible-rulebook in the background; it and all that it has started end with the context."""
+
+    def __init__(self, rulebook_bin: Path, ground: Playground, rulebook: str, **variables: Any) -> None:
+        folder = ground.directory
+        file = folder / "variables.yml"
+        file.write_text(yaml.safe_dump({"hub_kubeconfig": str(ground.fleet.hub_kubeconfig), **variables}))
+        self._log = folder / "rulebook.log"
+        command = [str(rulebook_bin / "ansible-rulebook"), "--rulebook", rulebook, "--vars", str(file)]
+        command += ["-i", str(ground.fleet.inventory), "--verbose"]
+        found = f"{ROOT / '.collections'}:{ROOT / '.cache' / 'collections'}"
+        mine = {
+            "ANSIBLE_COLLECTIONS_PATH": found,
+            "PATH": f"{rulebook_bin}:{os.environ['PATH']}",
+            "TMPDIR": str(folder),
+        }
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=ground.environment(**mine),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def __enter__(self) -> Rulebook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+
+    def until(self, is_true: Callable[[], object], what: str) -> None:
+        try:
+            until(lambda: is_true() or self.process.poll() is not None, PATIENCE, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output[-6000:]}") from None
+        assert is_true(), f"ansible-rulebook has ended: {self.output[-6000:]}"
+
+
+@pytest.mark.slow
+def test_a_failed_cluster_leads_to_logs_a_plan_and_a_report(prepare: Prepare, rulebook_bin: Path) -> None:
+    variables = {**VARIABLES, "ibgu_plan": plan(PREP, UPGRADE, FINALIZE), "must_gather_least_free": "1M"}
+    ground = prepare(scenario(2, hub=True, troubles=failing(2)), **variables)
+    with reports() as (address, posted):
+        folder = ground.directory / "logs"
+        given = {"notify_url": address, "logs_folder": str(folder)}
+        book = Rulebook(rulebook_bin, ground, "sno.image_upgrade.failed_clusters", **given)
+        with book, ground.start("group_upgrade"):
+            book.until(lambda: posted, "people are told")
+        (report,) = posted
+        output = book.output
+    assert (report["cluster"], report["action"]) == ("site-0002", "Prep")
+    assert report["message"] and report["recover"]["way"] == "recover", output[-4000:]
+    # Kept for people, and not in the folder of the run, which is gone with it.
+    (archive,) = folder.glob("*.tar.gz")
+    assert archive.name.startswith("site-0002-") and report["logs"] == str(archive)
+    # It only looks: nobody but the hub has asked the clusters for anything.
+    assert ground.touched() == []
+
+
+def test_the_rulebooks_are_what_ansible_rulebook_takes(rulebook_bin: Path) -> None:
+    check = (
+        "import sys, yaml; from ansible_rulebook.validators import Validate\n"
+        "for path in sys.argv[1:]: Validate.rulebook(yaml.safe_load(open(path)))"
+    )
+    books = [str(path) for path in RULEBOOKS.glob("*.yml")]
+    assert len(books) == 2
+    done = subprocess.run([rulebook_bin / "python", "-c", check, *books], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
