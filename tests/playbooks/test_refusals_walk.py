@@ -104,7 +104,7 @@ def fixture_report(ground: Playground) -> Object:
         files[IMAGE.format(plan.name)] = str(path)
     report = ground.directory / "preflight.json"
     ground.play("preflight", ibu_report_file=str(report), ibu_seed_facts=files, ibu_on_blocked="exclude")
-    assert not any(ground.changes().values()), "preflight changes nothing"
+    assert not any(ground.writes().values()), "preflight changes nothing"
     return json.loads(report.read_text())  # type: ignore[no-any-return]
 
 

@@ -343,7 +343,7 @@ class Cluster:
             "first_request": journal.first_request,
             "reads": journal.reads,
             "watches": journal.watches,
-            "writes": len(journal.entries),
+            "writes": sum(not entry.dry_run for entry in journal.entries),
             "spec_writes": journal.spec_writes,
             "velero": {
                 table.partition(".")[0]: [record.name for record in self.endpoint.store.records(table)]
