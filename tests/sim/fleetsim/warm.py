@@ -94,7 +94,7 @@ class Warm:
         paths = (str(_PACKAGE_PARENT), (self._env or os.environ).get("PYTHONPATH"))
         environment = {**(self._env or os.environ), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with theirs:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "fleetsim.warm", self._module, str(theirs.fileno())],
                 cwd=self._cwd,
                 env=environment,
@@ -104,10 +104,20 @@ class Warm:
                 # A key that interrupts the tests is not for what is shared by them; it ends with the socket.
                 start_new_session=True,
             )
+        atexit.register(_end_warm, ours, process)
         ours.settimeout(_START_TIMEOUT)
         if ours.recv(1) != b"r":
             raise RuntimeError(f"{self._module} could not be imported; its words are above")
         return ours
+
+
+def _end_warm(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    """At the end of the owner, whose processor time then has that of all children."""
+    connection.close()
+    try:
+        process.wait(_START_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -122,6 +132,13 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | No
             return None
         text += part
     return json.loads(text), files
+
+
+def _reap(*_: object) -> None:
+    """Attendants that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _attend(module: Any, request: dict[str, Any], files: list[int], connection: socket.socket) -> None:
@@ -153,8 +170,7 @@ def main(name: str, number: int) -> None:
     """Import, then fork until the owner is gone."""
     connection = socket.socket(fileno=number)
     module = importlib.import_module(name)
-    # Nobody waits for the attendants.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
     connection.sendall(b"r")
     while asked := _receive(connection):
         if os.fork() == 0:
