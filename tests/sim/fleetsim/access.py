@@ -122,6 +122,8 @@ def inventory(folder: Path, clusters: list[Cluster], hub: bool) -> str:
     common: dict[str, Any] = {
         "ansible_connection": "local",
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        # There is no registry.example.com that could be asked for the seed image.
+        "ibu_seed_lookup": "never",
         **most,
     }
     if hub:
