@@ -48,6 +48,9 @@ options:
       - All of them together are taken for the content of one upgrade.
     type: list
     elements: str
+  content:
+    description: The documents themselves, as text.
+    type: str
   base:
     description:
       - The folder at which relative O(paths) start.
@@ -227,7 +230,7 @@ import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._documents import HAS_YAML
+from ansible_collections.sno.image_upgrade.plugins.module_utils._documents import HAS_YAML, readable
 from ansible_collections.sno.image_upgrade.plugins.module_utils._lint import Level, LintFinding, lint_lines, object_name
 from ansible_collections.sno.image_upgrade.plugins.module_utils._module import cluster_module, open_session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_ask import (
@@ -246,6 +249,7 @@ if t.TYPE_CHECKING:
 
 ARGUMENTS: dict[str, t.Any] = {
     "paths": {"type": "list", "elements": "str"},
+    "content": {"type": "str"},
     "base": {"type": "path"},
     "config_maps": {
         "type": "list",
@@ -287,6 +291,9 @@ def run(module: AnsibleModule) -> tuple[Linted, Asked]:
     check_ignore(params["ignore"])
     refs = [(one["namespace"], one["name"]) for one in params["config_maps"] or ()]
     documents, broken = read_paths(params["paths"] or (), params["base"] or "")
+    if params["content"]:
+        more, wrong = readable(params["content"], "content")
+        documents, broken = documents + more, broken + wrong
     asked = Asked(facts_of(params), ())
     asks = params["ask_cluster"]
     if asks is None:
@@ -333,7 +340,7 @@ def _as_dict(finding: LintFinding) -> dict[str, t.Any]:
 
 def main() -> None:
     """Run the module."""
-    module = cluster_module(ARGUMENTS, required_one_of=[["paths", "config_maps"]], supports_check_mode=True)
+    module = cluster_module(ARGUMENTS, required_one_of=[["paths", "config_maps", "content"]], supports_check_mode=True)
     if not HAS_YAML:
         module.fail_json(msg=missing_required_lib("PyYAML"))
     try:
