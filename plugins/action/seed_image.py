@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _image_ref, _session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended
+from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock as clock_words
 from ansible_collections.sno.image_upgrade.plugins.module_utils._registry import ImageFacts, Reach, Registry
@@ -27,7 +28,11 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_drive import SeedDrive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_follow import Patience
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_plan import Detach, Remove
-from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_report import finding_lines, plain_report
+from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_report import (
+    end_lines,
+    finding_lines,
+    plain_report,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_restore import restore
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_tools import Report, Tools, Wish
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
@@ -96,7 +101,8 @@ class ActionModule(ActionBase):
         result.update(plain_report(report))
         if report.result.is_failure:
             step = f" → {report.next_step}" if report.next_step else ""
-            raise AnsibleActionFail(f"{self._host.name}: {report.message}{step}", result=result)
+            # Returned and not raised, so that the role can tell it in one sentence.
+            result.update(failed=True, msg=f"{self._host.name}: {report.message}{step}")
         return result
 
     def _work(self, options: dict[str, t.Any]) -> Report:
@@ -138,10 +144,17 @@ class ActionModule(ActionBase):
             self._registry(options, auth, cluster) if options["verify"] else None,
         )
         drive = SeedDrive(
-            self._host.name, tools, wish, patience, clock=self._clock_of_run(), stop=self._stop, show=self._tell
+            self._host.name,
+            tools,
+            wish,
+            patience,
+            clock=self._clock_of_run(),
+            stop=self._stop,
+            show=self._tell,
+            show_findings=self._list,
         )
         report = drive.run()
-        for line in finding_lines(self._host.name, report):
+        for line in end_lines(self._host.name, report, check=self._task.check_mode):
             self._show(line)
         return report
 
@@ -233,6 +246,10 @@ class ActionModule(ActionBase):
 
     def _tell(self, words: str) -> None:
         self._show(f"  {clock_words(self._clock.monotonic() - self._begun)}  {self._host.name}  {words}")
+
+    def _list(self, findings: t.Sequence[Finding]) -> None:
+        for line in finding_lines(self._host.name, findings):
+            self._show(line)
 
     @staticmethod
     def _show(line: str) -> None:

@@ -96,11 +96,32 @@ _BY_STATE: t.Mapping[State, _Patterns] = {
 }
 
 # Pages that no state and no message of a cluster leads to: what is seen on the hub.
+_SEED: _Patterns = (
+    ("invalid cluster pull-secret", "seed-pull-secret"),
+    ("failed sanitizing cluster's pull-secret", "seed-pull-secret"),
+    ("does not bring the SeedGenerator back", "seed-lost"),
+    ("somebody has deleted the SeedGenerator", "seed-lost"),
+    ("the agent reports success, but", "seed-not-verified"),
+    ("imager", "seed-failed"),
+    ("failed to pull recert image", "seed-failed"),
+    ("failed to cleanup resources", "seed-failed"),
+    ("Failure occurred during check", "seed-failed"),
+    ("not over within", "seed-failed"),
+    ("a SeedGenerator is there", "seed-failed"),
+    ("a SeedGenerator for another image", "seed-failed"),
+    ("Rejected", "seed-refused"),
+    ("keep it from becoming a seed", "seed-refused"),
+    ("still in the way", "seed-refused"),
+    ("it is not detached from its hub", "seed-refused"),
+    ("belongs to GitOps", "seed-refused"),
+    ("seedgen", "seed-refused"),
+)
+
 _HUB_PAGES = ("hub-failed", "hub-not-selected", "hub-auto-import")
 
 PAGES = frozenset(
     {*_HUB_PAGES, *(page for _part, page in _ANYWHERE)}
-    | {page for patterns in _BY_STATE.values() for _part, page in patterns}
+    | {page for patterns in (*_BY_STATE.values(), _SEED) for _part, page in patterns}
 )
 
 
@@ -117,4 +138,16 @@ def runbook_of(state: State | str | None, message: str) -> str:
 def pointed(step: str, state: State | str | None, message: str) -> str:
     """A next step with the page that says more, where there is one."""
     page = runbook_of(state, message)
+    return f"{step} ({FOLDER}/{page})" if step and page and FOLDER not in step else step
+
+
+def seed_runbook_of(message: str) -> str:
+    """The same for a message about the generation of a seed image."""
+    text = " ".join(message.split())
+    return next((page for part, page in _SEED if part in text), "")
+
+
+def seed_pointed(step: str, message: str) -> str:
+    """The same as ``pointed`` for the generation of a seed image."""
+    page = seed_runbook_of(message)
     return f"{step} ({FOLDER}/{page})" if step and page and FOLDER not in step else step

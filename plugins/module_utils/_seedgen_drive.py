@@ -16,7 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _seedgen_
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, first_contact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended, interrupted
 from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding
-from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import seed_pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts, from_labels, merged
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen import (
     WARNING,
@@ -56,10 +56,11 @@ class SeedDrive:
         clock: Clock,
         stop: threading.Event,
         show: t.Callable[[str], None] = lambda _line: None,
+        show_findings: t.Callable[[t.Sequence[Finding]], None] = lambda _findings: None,
     ) -> None:
         self.report = Report()
         self._name, self._tools, self._wish, self._patience = name, tools, wish, patience
-        self._clock, self._stop, self._show = clock, stop, show
+        self._clock, self._stop, self._show, self._show_findings = clock, stop, show, show_findings
         self._digest_before = ""
         self._facts: SeedFacts | None = None
 
@@ -71,7 +72,7 @@ class SeedDrive:
         except Ended as ended:
             report.result, report.message = ended.result, str(ended)
             step = ended.step.replace("{cluster}", self._name)
-            report.next_step = pointed(step, None, str(ended)) if ended.result.is_failure else step
+            report.next_step = seed_pointed(step, str(ended)) if ended.result.is_failure else step
         except Unanswered as error:
             report.result, report.message = Result.UNREACHABLE, str(error)
             report.next_step = "check the cluster's API and the rights of this identity, then run again"
@@ -166,6 +167,7 @@ class SeedDrive:
         found += plan.hub_findings(self._name, survey, hub, wish.detach)
         found += self._registry_findings()
         self.report.findings = plan.remaining(found, wish.remove, detaches=off_the_hub)
+        self._show_findings(self.report.findings)
         blocking = plan.refusing(self.report.findings)
         if blocking:
             words = "; ".join(_words(one) for one in blocking)
@@ -387,6 +389,8 @@ class SeedDrive:
         self._tools.keep.end()
         report.result = Result.DONE
         report.message = report.message or "the seed image is generated"
+        place = f"{self._wish.wanted.image} ({report.digest})" if report.digest else self._wish.wanted.image
+        report.message = f"{report.message}: {place}; its record is {report.record}"
         report.warnings.append(WARNING)
 
     def _verified(self) -> SeedFacts | None:

@@ -79,6 +79,7 @@ class Follow:
         self._launched = False
         self._before = ""
         self._step = ""
+        self._told: set[str] = set()
         self._told_at = self._began = clock.monotonic()
         self._silent_since: float | None = None
         self._gone_since: float | None = None
@@ -105,8 +106,10 @@ class Follow:
         if found.phase.is_over:
             return found
         words = found.message or str(found.phase)
-        if words != self._step:
-            self._step = words
+        self._step = words
+        if words not in self._told:
+            # Once each: the object that comes back says first what was true before the imager.
+            self._told.add(words)
             self._tell(words)
         elif self._is_due():
             self._tell(words)

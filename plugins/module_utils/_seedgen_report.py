@@ -25,16 +25,20 @@ _HEADS = {
 _WIDTH = max(map(len, _HEADS.values()))
 
 
-def finding_lines(name: str, report: Report) -> list[str]:
-    """Every finding with its remedy, then what will have been done, then what to know afterwards."""
-    lines: list[str] = []
-    for one in report.findings:
-        lines += _finding(name, one)
-    if report.steps and not report.result.is_failure and report.message.startswith("would"):
-        lines.append(f"{name}  {report.message}:")
-        lines += [f"  would {number}  {step}" for number, step in enumerate(report.steps, 1)]
-    lines += [f"{'WARNING':<{_WIDTH}}  {name}: {words}" for words in report.warnings]
-    return lines
+def finding_lines(name: str, findings: t.Iterable[Finding]) -> list[str]:
+    """Every finding with its remedy."""
+    return [line for one in findings for line in _finding(name, one)]
+
+
+def end_lines(name: str, report: Report, *, check: bool) -> list[str]:
+    """How it ended: in check mode what would be done; what to know from now on."""
+    if report.result.is_failure:
+        return []
+    if check and report.steps:
+        steps = [f"  would {number}  {step}" for number, step in enumerate(report.steps, 1)]
+        return [f"{name}  {report.message}:", *steps]
+    warnings = [f"{'WARNING':<{_WIDTH}}  {name}: {words}" for words in report.warnings]
+    return [f"{'DONE':<{_WIDTH}}  {name}: {report.message}", *warnings]
 
 
 def _finding(name: str, finding: Finding) -> t.Iterator[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _seedgen
 from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding, Severity
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import seed_runbook_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import from_document
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_checks import Auth, HostFacts, findings
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_plan import refusing
@@ -60,6 +61,7 @@ def test_the_agents_words_are_explained() -> None:
     for name, refusal in SEED.items():
         cause = _seedgen.explain(refusal.message)
         assert cause.key != "unknown", name
+        assert seed_runbook_of(refusal.message), name
         if refusal.check:
             assert cause.key == refusal.check
 
