@@ -14,6 +14,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._awx import check_slices
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
 
@@ -26,15 +27,21 @@ class ActionModule(FleetAction):
         "budget": {"type": "str", "default": "5%"},
         "fleet": {"type": "list", "elements": "str"},
         "excluded": {"type": "list", "elements": "str", "default": []},
+        "on_stop": {"type": "str", "choices": ["fail", "close"], "default": "fail"},
+        "accept_slices": {"type": "bool", "default": False},
     }
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Judge what has failed so far, then enter the batch into the outcome file."""
+        check_slices(task_vars, accepted=options["accept_slices"])
         budget = _budget.parse_budget("budget", options["budget"])
         fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
         batch = [str(name) for name in task_vars["ansible_play_batch"]]
         record = Record.load(options["outcome_file"] or default_outcome_file(), writable=not self.check_mode)
         record.begin(run_id(), fleet, Clock().now().isoformat(timespec="seconds"))
+        closed = {"changed": False, "is_open": False, "failed_clusters": [], "outcome_file": record.path}
+        if record.stopped and options["on_stop"] == "close":
+            return {**closed, "reason": record.stopped}
         begun = [name for names in record.batches for name in names]
         begun += (lost := _lost_before_a_gate(task_vars, {*begun, *options["excluded"]}))
         failed = _budget.failures(record.clusters, begun)
@@ -43,15 +50,19 @@ class ActionModule(FleetAction):
                 f"the fleet's failure budget is spent: {len(failed)} of {len(fleet)} clusters failed, "
                 f"the limit is {budget}"
             )
+            record.stop(reason)
             record.save_first()
-            for line in recap(record, fleet, stopped=reason):
+            for line in recap(record, fleet, stopped=reason, in_job="awx_job_id" in task_vars):
                 self.show(line)
+            if options["on_stop"] == "close":
+                return {**closed, "failed_clusters": failed, "reason": reason}
             raise IbuError(f"{reason}; this batch and all after it were not started")
         # With the lost ones in it, the report of this batch and the gates after it count them too.
         record.begin_batch([*lost, *batch])
         record.save_first()
         return {
             "changed": False,
+            "is_open": True,
             "batch": len(record.batches),
             "failed_clusters": failed,
             "outcome_file": record.path,

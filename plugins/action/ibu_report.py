@@ -13,6 +13,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._awx import remaining_clusters, summary
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
 
@@ -26,6 +27,7 @@ class ActionModule(FleetAction):
         "max_fail_percentage": {"type": "float", "default": 0},
         "fleet": {"type": "list", "elements": "str"},
         "whole": {"type": "bool", "default": False},
+        "quiet": {"type": "bool", "default": False},
     }
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -34,23 +36,35 @@ class ActionModule(FleetAction):
         record = Record.load(path, writable=not self.check_mode)
         if self.check_mode and not options["whole"]:
             # Nothing was done, so there is nothing to report; ibu_fleet has said what would be.
-            return {"changed": False, "lines": [], "outcome_file": path}
+            return {"changed": False, "lines": [], "outcome_file": path, "summary": {}, "remaining_clusters": {}}
         if not record.clusters:
             raise InvalidOption("outcome_file", path, "there is no such outcome file; name the one of the rollout")
-        if options["whole"]:
+        in_job = "awx_job_id" in task_vars
+        lines: list[str] = []
+        if options["quiet"]:
+            pass
+        elif options["whole"]:
             fleet = list(record.clusters)
-            lines = recap(record, fleet, stopped=None)
+            lines = recap(record, fleet, stopped=None, in_job=in_job)
         else:
             fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
             # Hosts that have left the play will not be taken by a later batch.
             gone = set(task_vars["ansible_play_hosts_all"]) - set(task_vars["ansible_play_hosts"])
-            lines = _batch_lines(record, fleet, gone, options)
+            lines = _batch_lines(record, fleet, gone, options, in_job=in_job)
         for line in lines:
             self.show(line)
-        return {"changed": False, "lines": lines, "outcome_file": path}
+        return {
+            "changed": False,
+            "lines": lines,
+            "outcome_file": path,
+            "summary": summary(record),
+            "remaining_clusters": remaining_clusters(record),
+        }
 
 
-def _batch_lines(record: Record, fleet: list[str], gone: set[str], options: t.Mapping[str, t.Any]) -> list[str]:
+def _batch_lines(
+    record: Record, fleet: list[str], gone: set[str], options: t.Mapping[str, t.Any], *, in_job: bool
+) -> list[str]:
     budget = _budget.parse_budget("budget", options["budget"])
     percentage = _budget.check_percentage("max_fail_percentage", options["max_fail_percentage"])
     outcomes = record.clusters
@@ -65,8 +79,11 @@ def _batch_lines(record: Record, fleet: list[str], gone: set[str], options: t.Ma
             f"the batch's failure budget stopped the rollout: {failed_here} of {len(batch)} failed, "
             f"the limit is {percentage:g} %"
         )
+    if stopped:
+        record.stop(stopped)
+        record.save()
     if stopped or not waiting:
-        return recap(record, fleet, stopped=stopped)
+        return recap(record, fleet, stopped=stopped, in_job=in_job)
     return [
         f"BUDGET  {len(failed)} of {len(fleet)} failed so far (limit {budget}, "
         f"{int(budget.clusters(len(fleet)))} clusters); {waiting} clusters to go"

@@ -83,6 +83,15 @@ class Record:
         return t.cast("str | None", self._document["run"])
 
     @property
+    def stopped(self) -> str | None:
+        """Why the latest run ended before its last cluster, None where it did not."""
+        return t.cast("str | None", self._document.get("stopped"))
+
+    def stop(self, reason: str) -> None:
+        """Note that the run takes no further batch."""
+        self._document["stopped"] = reason
+
+    @property
     def is_unfinished(self) -> bool:
         """True where a run ended before its clusters did, or before its plan."""
         plan = self._document.get("plan") or {"ended": True}
@@ -104,7 +113,7 @@ class Record:
         Another run than the one before begins its own count of batches and failures.
         """
         if self._document["run"] != run:
-            self._document.update(run=run, started=now, batches=[])
+            self._document.update(run=run, started=now, batches=[], stopped=None)
         for name in fleet:
             self._document["clusters"].setdefault(name, _entry(Outcome(name)))
 

@@ -49,6 +49,19 @@ options:
     type: list
     elements: str
     default: []
+  on_stop:
+    description:
+      - What a spent budget does. V(fail) fails the task, which ends the play. V(close) lets the task succeed with
+        RV(is_open=false), also in the batches after this one, so that a play can come to a verdict about all clusters.
+    type: str
+    choices: [fail, close]
+    default: fail
+  accept_slices:
+    description:
+      - Whether to run as a slice of an AWX job. Every slice is a rollout of its own, with its own canary and its own budget.
+      - At the default a slice is refused.
+    type: bool
+    default: false
 seealso:
   - module: sno.image_upgrade.ibu_fleet
   - module: sno.image_upgrade.ibu_report
@@ -70,9 +83,19 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+is_open:
+  description: Whether the batch may begin.
+  returned: success
+  type: bool
+  sample: true
+reason:
+  description: Why it may not.
+  returned: where it may not
+  type: str
+  sample: "the fleet's failure budget is spent: 13 of 240 clusters failed, the limit is 5 %"
 batch:
   description: The number of this batch in this run, from 1.
-  returned: success
+  returned: where the batch may begin
   type: int
   sample: 2
 failed_clusters:

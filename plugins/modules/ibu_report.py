@@ -48,6 +48,10 @@ options:
     description: Whether to print the recap of everything in the outcome file, at any time and from anywhere.
     type: bool
     default: false
+  quiet:
+    description: Whether to print nothing and only return what there is.
+    type: bool
+    default: false
 seealso:
   - module: sno.image_upgrade.ibu_fleet
 """
@@ -72,4 +76,17 @@ outcome_file:
   returned: success
   type: str
   sample: /home/operator/rollout-20261121T230107Z.json
+summary:
+  description:
+    - The outcome in a few numbers, for C(set_stats). RV(summary.results) counts the clusters by result, and C(clusters_failed) has
+      the names of the first hundred that failed.
+  returned: success
+  type: dict
+  sample: {finished: false, stopped: "the fleet's failure budget is spent", clusters: 240, results: {done: 54, failed: 13, never_started: 173},
+    clusters_failed: [site-0004]}
+remaining_clusters:
+  description: Why each cluster is left that is neither done nor skipped, those that were never started too.
+  returned: success
+  type: dict
+  sample: {site-0190: "site-0190: never started: the fleet's failure budget is spent"}
 """

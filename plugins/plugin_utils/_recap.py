@@ -16,21 +16,23 @@ if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 
 
-def recap(record: Record, fleet: t.Collection[str], *, stopped: str | None) -> list[str]:
-    """The lines that end a rollout; also writes the list of the clusters that a rerun should take."""
+def recap(record: Record, fleet: t.Collection[str], *, stopped: str | None, in_job: bool = False) -> list[str]:
+    """The lines that end a rollout; also writes the list of the clusters that a rerun should take.
+
+    ``in_job``: in AWX, which has a button for that rerun, and whose jobs do not keep their files.
+    """
     outcomes = {name: outcome for name, outcome in record.clusters.items() if name in fleet}
     seconds = None
     if record.started:
         begun = datetime.datetime.fromisoformat(record.started)
         seconds = (datetime.datetime.now(datetime.timezone.utc) - begun).total_seconds()
-    return [
-        "",
-        *recap_lines(
-            outcomes,
-            outcome_file=record.path,
-            remaining_file=record.save_remaining(),
-            stopped=stopped,
-            seconds=seconds,
-        ),
-        "",
-    ]
+    remaining = record.save_remaining()
+    lines = recap_lines(
+        outcomes,
+        outcome_file=record.path,
+        remaining_file=None if in_job else remaining,
+        stopped=stopped,
+        seconds=seconds,
+    )
+    again = ["  to go on with the rest: relaunch this job on its failed hosts"] if in_job and remaining else []
+    return ["", *lines, *again, ""]
