@@ -48,7 +48,9 @@ def documentation(path: Path) -> dict[str, Any]:
 def module_spec(name: str) -> dict[str, Any]:
     """The arguments of ArgumentSpecValidator for a module: those of its action plugin where there is one."""
     if (ROOT / "plugins" / "action" / f"{name}.py").exists():
-        return {"argument_spec": importlib.import_module(f"{PLUGINS}.action.{name}").ActionModule.OPTIONS}
+        options = getattr(importlib.import_module(f"{PLUGINS}.action.{name}").ActionModule, "OPTIONS", None)
+        if options is not None:
+            return {"argument_spec": options}
     module = importlib.import_module(f"{PLUGINS}.modules.{name}")
 
     def seen(_self: Any, **kwargs: Any) -> None:

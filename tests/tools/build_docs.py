@@ -27,7 +27,7 @@ DOCSITE = ROOT / "docs" / "docsite"
 COLLECTION = ROOT / ".collections" / "ansible_collections" / "sno" / "image_upgrade"
 BIN = Path(sys.executable).parent
 
-PAGES = ("docs/**/*", "roles/*/README.md", "awx/README.md", "extensions/**/README.md", "tests/README.md", "*.md")
+PAGES = ("docs/**/*", "roles/*/README.md", "awx/README.md", "extensions/**/README.md", "tests/**/README.md", "*.md")
 # The site has a first page of its own.
 LEFT_OUT = {"README.md", "docs/docsite"}
 # A link to a file that is no page leads to the page that was made from it.

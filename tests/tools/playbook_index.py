@@ -9,6 +9,7 @@ own expressions. `docs/docsite/play_variables.yml` describes the latter.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from checkout import ROOT
 
 PREFIX = "sno.image_upgrade."
 DESCRIBED = ROOT / "docs" / "docsite" / "play_variables.yml"
+# Variables of plays that are nobody else's.
+INTERNAL = {"awx_is_missing"}
+TARGET = re.compile(r"target \| default\('([^']+)'\)")
 IMPORTS = ("import_role", "include_role")
 # Read by every role: where a cluster is, and what it shall become. docs/inventory.md has them.
 FROM_INVENTORY = ROOT / "docs" / "inventory.md"
@@ -43,6 +47,7 @@ class Playbook:
 
     name: str
     text: str
+    commands: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
     variables: dict[str, Variable] = field(default_factory=dict)
 
@@ -128,37 +133,84 @@ def imported(play: dict[str, t.Any]) -> t.Iterator[tuple[str, set[str]]]:
                     yield name.removeprefix(PREFIX), set(task.get("vars") or {})
 
 
+def documented_options(module: str) -> dict[str, t.Any]:
+    """The options of a module with those of its own fragments, as documented; not those of other collections."""
+
+    def documentation(path: Path) -> dict[str, t.Any]:
+        text = re.search(r'DOCUMENTATION = r"""(.*?)"""', path.read_text(encoding="utf-8"), re.DOTALL)
+        return yaml.safe_load(text.group(1)) if text else {}
+
+    own = documentation(ROOT / "plugins" / "modules" / f"{module}.py")
+    found = dict(own.get("options") or {})
+    for name in own.get("extends_documentation_fragment") or []:
+        path = ROOT / "plugins" / "doc_fragments" / f"{name.removeprefix(PREFIX)}.py"
+        if path.exists():
+            found |= documentation(path).get("options") or {}
+    return found
+
+
+def serves_a_batch(module: str) -> bool:
+    """Whether the module takes options that the task does not give from variables."""
+    path = ROOT / "plugins" / "action" / f"{module}.py"
+    return path.exists() and "(FleetAction)" in path.read_text(encoding="utf-8")
+
+
 def module_options(play: dict[str, t.Any]) -> t.Iterator[Variable]:
-    """What modules of the play take from variables: an option that the task does not give comes from `ibu_<option>`."""
+    """What modules of the play take from variables.
+
+    An option that the task does not give comes from `ibu_<option>`; one that it gives may come from a variable of the
+    same name.
+    """
     for task in tasks_of(play):
         for key, arguments in task.items():
-            path = ROOT / "plugins" / "modules" / f"{key.removeprefix(PREFIX)}.py"
-            if not key.startswith(PREFIX) or not path.exists():
+            module = key.removeprefix(PREFIX)
+            if not key.startswith(PREFIX) or not (ROOT / "plugins" / "modules" / f"{module}.py").exists():
                 continue
-            text = re.search(r'DOCUMENTATION = r"""(.*?)"""', path.read_text(encoding="utf-8"), re.DOTALL)
-            options = yaml.safe_load(text.group(1)).get("options") if text else None
-            for name, option in (options or {}).items():
+            for name, option in documented_options(module).items():
                 if name not in (arguments or {}):
-                    yield variable(f"ibu_{name}", option)
+                    if serves_a_batch(module):
+                        yield variable(f"ibu_{name}", option)
+                elif name in read_by({name: arguments[name]}):
+                    yield variable(name, option)
 
 
-def heading_comment(path: Path) -> str:
-    """The words at the beginning of a playbook."""
+def own_variables(path: Path) -> t.Iterator[Variable]:
+    """The variables of plays that a comment explains."""
+    comment: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if found := re.fullmatch(r"    (\w+): (.+)", line):
+            # "Another name: -e x=y" is no description.
+            if comment and not comment[0].startswith("Another") and found.group(1) not in INTERNAL:
+                yield Variable(found.group(1), " ".join(comment), yaml.safe_load(found.group(2)))
+            comment = []
+        elif found := re.fullmatch(r"    # (.+)", line):
+            comment.append(found.group(1))
+        else:
+            comment = []
+
+
+def heading_comment(path: Path) -> tuple[str, list[str]]:
+    """The words at the beginning of a playbook, and the commands among them."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and "SPDX" not in line:
             found.append(line[2:])
         elif line.startswith("- "):
             break
-    return " ".join(found)
+    # Indented lines are commands.
+    text = " ".join(line for line in found if not line.startswith(" "))
+    return text, [line.strip() for line in found if line.startswith(" ")]
 
 
 def playbook(path: Path) -> Playbook:
     """One playbook."""
     plays = load(path)
-    book = Playbook(path.stem, heading_comment(path))
+    book = Playbook(path.stem, *heading_comment(path))
     own, read = described(), set().union(*(read_by(play) for play in plays))
     book.variables = {name: own[name] for name in own if name in read}
+    book.variables |= {item.name: item for item in own_variables(path) if item.name not in book.variables}
+    if "target" in book.variables and (found := TARGET.search(path.read_text(encoding="utf-8"))):
+        book.variables["target"] = dataclasses.replace(book.variables["target"], default=found.group(1))
     for play in plays:
         fixed = set(play.get("vars") or {})
         for option in module_options(play):
@@ -192,8 +244,8 @@ def shown_default(item: Variable) -> str:
 def section(book: Playbook, common: set[str]) -> str:
     """The chapter of one playbook."""
     shared = [name for name in book.variables if name in common]
-    command = f"ansible-playbook -i fleet.yml {PREFIX}{book.name}"
-    lines = [f"## {book.name}", "", book.text, "", "```shell", command, "```"]
+    commands = book.commands or [f"ansible-playbook -i fleet.yml {PREFIX}{book.name}"]
+    lines = [f"## {book.name}", "", book.text, "", "```shell", *commands, "```"]
     roles = ", ".join(f"[{role}](../roles/{role}/README.md)" for role in book.roles)
     lines += ["", f"Roles: {roles}.", ""] if roles else [""]
     if shared:
