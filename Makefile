@@ -22,7 +22,7 @@ say = @printf '\n== %s: %s\n' '$@' "$$(sed -n 's/^$@:.*\#\# //p' Makefile)"
 
 .PHONY: help
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 # --- what the other targets stand on ---------------------------------------------------------------------------------
 
@@ -43,6 +43,10 @@ venv: python-version ## install the tools for development into .venv
 .PHONY: collections
 collections: venv-run ## fetch kubernetes.core into .cache/collections
 	@$(PY) tests/tools/fetch_collections.py .cache/collections
+
+.PHONY: system-packages
+system-packages: venv ## get ostree and docker-registry, where apt-get can
+	@$(PY) tests/tools/system_packages.py
 
 # --- see it run ------------------------------------------------------------------------------------------------------
 
@@ -69,10 +73,12 @@ bench-preflight: venv collections ## measure the check of a thousand clusters, s
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: venv collections ## run every test: the parts below, one after the other
-	@$(PY) tests/tools/run_parts.py $(PARTS)
+test: venv collections system-packages ## run every test: the parts below, two at a time (JOBS=1: one after the other)
+	@$(PY) tests/tools/run_parts.py --jobs $(JOBS) $(PARTS)
 
-PARTS := lint sanity unit contract playbooks module-runs molecule docs build
+# From the begin those that use two processes, from the end those that use one: see run_parts.py.
+PARTS := playbooks contract molecule eda awx docs unit module-runs build lint sanity
+JOBS  := 2
 PYTEST = $(PY) -m pytest
 
 # All of them run even if one fails: lint shows everything there is to correct.
@@ -125,14 +131,24 @@ kubeapi: venv ## build the API server that the contract tests start, into .cache
 	@PYTHONPATH=tests/kubeapi $(PY) -m kubeapi build
 
 .PHONY: contract
-contract: venv collections kubeapi ## run against a real API server: the simulator's contract, the CRDs, whole upgrades
+contract: venv collections kubeapi system-packages ## run against real servers: the simulator's contract, the CRDs, whole upgrades
 	$(say)
-	$(PYTEST) -n 2 --dist loadfile tests/contract tests/differential tests/kubeapi/tests
+	$(PYTEST) -n 2 --dist loadfile tests/contract tests/differential tests/kubeapi/tests tests/registry
 
 .PHONY: playbooks
 playbooks: venv collections ## run the playbooks against simulated fleets
 	$(say)
 	$(PYTEST) -n 2 --dist worksteal tests/playbooks
+
+.PHONY: eda
+eda: venv collections ## run the event source and the rulebooks under ansible-rulebook
+	$(say)
+	$(PYTEST) tests/eda
+
+.PHONY: awx
+awx: venv collections ## load the objects of awx/ and run jobs as AWX does
+	$(say)
+	$(PYTEST) tests/awx
 
 .PHONY: module-runs
 module-runs: venv collections ## run the modules through Ansible (pytest-ansible)
