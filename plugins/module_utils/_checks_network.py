@@ -128,7 +128,14 @@ def _addresses(judge: Judge, seed: Seed, target: TargetFacts, health: HealthFact
     theirs = seed.facts.machine_networks
     if not theirs:
         seed.missing(judge, "the machine networks")
-    elif networks and _families(networks) != _families(theirs):
+    elif not networks:
+        judge.unknown(
+            "the machine networks",
+            "the configuration of the cluster's installation does not name them",
+            "compare networking.machineNetwork in ConfigMap kube-system/cluster-config-v1 with the seed's",
+            check="target-facts",
+        )
+    elif _families(networks) != _families(theirs):
         judge.blocked(
             "machine-networks",
             "the machine networks differ from the seed's in number or IP family; it shows only after the reboot",

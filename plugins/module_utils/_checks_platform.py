@@ -40,10 +40,17 @@ def check_platform(
     """Everything of this page. ``annotations``: those that the ImageBasedUpgrade will have."""
     if health.nodes.known:
         _nodes(judge, seed, health)
-    if target.machine_config.known:
+    if target.machine_config.items:
         _fips(judge, seed, target.machine_config.one)
         _container_storage(judge, seed, target.machine_config.one)
         _kernel(judge, seed, target.machine_config.one, version)
+    elif target.machine_config.known:
+        judge.unknown(
+            "FIPS, the partition of container storage, kernel arguments",
+            "the MachineConfig that the node says it runs is not there",
+            "oc get node -o yaml, annotation machineconfiguration.openshift.io/currentConfig",
+            check="target-facts",
+        )
     _profile(judge, seed, target)
     _machine_configs(judge, seed, target)
     _ip_config(judge, target)
@@ -93,7 +100,7 @@ def _fips(judge: Judge, seed: Seed, config: Document) -> None:
     ours, theirs = _seed_record.has_fips(config), seed.facts.has_fips
     if theirs is None:
         seed.missing(judge, "FIPS")
-    elif config and ours != theirs:
+    elif ours != theirs:
         says = "has FIPS enabled but the cluster being upgraded does not"
         if ours:
             says = "does not have FIPS enabled but the cluster being upgraded does"
@@ -109,8 +116,6 @@ def _fips(judge: Judge, seed: Seed, config: Document) -> None:
 
 def _container_storage(judge: Judge, seed: Seed, config: Document) -> None:
     source = "unit var-lib-containers.mount in the node's current MachineConfig"
-    if not config:
-        return
     ours, theirs = _seed_record.container_storage_mountpoint(config), seed.facts.container_storage_mountpoint
     if ours is None:
         # The unit can also come from the installation's Ignition, which no object of the cluster shows.
@@ -171,7 +176,9 @@ def _kernel(judge: Judge, seed: Seed, config: Document, version: str | None) -> 
         seed.missing_record(judge, "the cgroup version")
         return
     ours = _seed_record.cgroup_version(None, arguments, version)
-    if ours and ours != seed.facts.cgroup_version:
+    if ours is None:
+        judge.on_node_only("the cgroup version")
+    elif ours != seed.facts.cgroup_version:
         judge.warned(
             "cgroups",
             f"the node has cgroups {ours}, the seed {seed.facts.cgroup_version}",

@@ -89,6 +89,10 @@ class Judge:
         """``what`` could not be checked. Everything with the same reason and remedy becomes one finding."""
         self._unknown.setdefault((check, why, remedy), {})[what] = None
 
+    def on_node_only(self, what: str) -> None:
+        """``what`` cannot be seen through the API."""
+        self.unknown(what, "to be seen on the node only", "oc debug node/NODE (docs/preflight)", check="host")
+
     def findings(self) -> list[Finding]:
         """All of it, in the order in which it was said; what could not be known comes last."""
         unknown = [

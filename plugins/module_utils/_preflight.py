@@ -349,15 +349,10 @@ def _before_prep(judge: Judge, survey: Survey, goals: t.Sequence[Goal]) -> None:
     check_network(judge, seed, target, health)
     annotations = {**observed.annotations, **goal.annotations}
     check_platform(judge, seed, target, health, annotations, observed.version)
-    host_only = ["free space below /var/lib/containers", "host name and disks"]
+    judge.on_node_only("free space below /var/lib/containers")
     if not check_kubelet_certificates(judge, health.requests, observed.now):
-        host_only.insert(1, "the end of the kubelet's certificates")
-    judge.unknown(
-        ", ".join(host_only),
-        "to be seen on the node only",
-        "oc debug node/NODE (docs/preflight)",
-        check="host",
-    )
+        judge.on_node_only("the end of the kubelet's certificates")
+    judge.on_node_only("host name and disks")
 
 
 def needs_oadp(observed: Observed, goal: Goal) -> bool:

@@ -596,6 +596,23 @@ def test_what_may_not_be_read_is_not_checked_and_raises_no_alarm(name: str) -> N
     assert "list things.some.group" in unknown(**places)["permissions-to-check"]
 
 
+def test_a_cluster_that_does_not_tell_is_not_compared() -> None:
+    found = unknown(target={"machine_config": ABSENT, "machine_networks": None})
+
+    assert set(found) == {"host", "target-facts"}
+    whats = [one.cause for one in judge(target={"machine_config": ABSENT, "machine_networks": None})]
+    assert any("FIPS, the partition" in cause for cause in whats)
+    assert any(cause.startswith("the machine networks:") for cause in whats)
+
+
+def test_the_cgroup_version_of_a_release_with_either_is_to_be_seen_on_the_node() -> None:
+    newer = dataclasses.replace(IDLE, version="4.19.1")
+    goal = dataclasses.replace(PREP, seed=dataclasses.replace(targets.IMAGE, version="4.20.0"))
+
+    assert "the cgroup version" in unknown()["host"]
+    assert "the cgroup version" not in unknown(goal, observed=newer, seed={"version": "4.20.0"})["host"]
+
+
 # --- time ---------------------------------------------------------------------------------------------------------
 
 
