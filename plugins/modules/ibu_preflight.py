@@ -192,7 +192,8 @@ not_checked:
   contains:
     check:
       description: >-
-        Why it is not known: V(seed-facts), V(seed-record), V(permissions-to-check), V(hub-permissions) or V(host).
+        Why it is not known: V(seed-facts), V(seed-record), V(target-facts), V(permissions-to-check), V(hub-permissions) or
+        V(host).
       type: str
       sample: seed-record
     cause:
