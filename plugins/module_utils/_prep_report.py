@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Done,
     Fail,
@@ -106,7 +107,7 @@ def _not_there(observed: Observed, judged: Fail) -> tuple[Standing, str, str]:
     if observed.state in (State.PREP_COMPLETED, State.PREP_RUNNING):
         # It is prepared, or getting there, but not for what is wanted now.
         return Standing.STALE, judged.message, f"{_ABORT}, then {_PREP}"
-    return Standing.FAILED, judged.message, judged.next_step
+    return Standing.FAILED, judged.message, pointed(judged.next_step, observed.state, judged.message)
 
 
 def silent_row(cluster: str, why: str, next_step: str) -> Row:

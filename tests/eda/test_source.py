@@ -70,7 +70,9 @@ async def listening(ground: Playground, **args: Any) -> AsyncIterator[Listener]:
 @pytest.fixture(name="group")
 def fixture_group(prepare: Prepare) -> Callable[..., Playground]:
     def make(count: int, **more: Any) -> Playground:
-        return prepare(scenario(count, hub=True, **more), **{**VARIABLES, "ibgu_plan": plan(PREP, UPGRADE, FINALIZE)})
+        return prepare(
+            scenario(count, hub=True, **more), **{**VARIABLES, "ibgu_plan": plan(PREP, UPGRADE, FINALIZE, minutes=300)}
+        )
 
     return make
 
