@@ -79,8 +79,9 @@ class HubWatch:
         pause = _FIRST_PAUSE
         while not self._stop.is_set():
             try:
-                self._watch_from(self._list())
+                version = self._list()
                 pause = _FIRST_PAUSE
+                self._watch_from(version)
             except Unanswered as error:
                 if error.kind == "expired":
                     # Too old to go on from: the list tells what was missed. It may be too old again at once.
