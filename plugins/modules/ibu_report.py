@@ -78,7 +78,7 @@ outcome_file:
   sample: /home/operator/rollout-20261121T230107Z.json
 summary:
   description:
-    - The outcome in a few numbers, for C(set_stats). RV(summary.results) counts the clusters by result, and C(clusters_failed) has
+    - The outcome in a few numbers, for C(set_stats). C(results) counts the clusters by result, and C(clusters_failed) has
       the names of the first hundred that failed.
   returned: success
   type: dict
