@@ -62,6 +62,7 @@ class SeedDrive:
         self._name, self._tools, self._wish, self._patience = name, tools, wish, patience
         self._clock, self._stop, self._show, self._show_findings = clock, stop, show, show_findings
         self._digest_before = ""
+        self._told_at: float | None = None
         self._facts: SeedFacts | None = None
 
     def run(self) -> Report:
@@ -113,12 +114,19 @@ class SeedDrive:
                 self._clock,
                 self._stop,
                 expect_away=away,
-                away=lambda error: self._say(f"no answer, as the imager is at work: {error}") if away else None,
+                away=self._silent if away else lambda _error: None,
             )
         except NoContact as error:
             if self._stop.is_set():
                 raise interrupted() from error
             raise Ended(Result.UNREACHABLE, str(error), error.next_step) from error
+
+    def _silent(self, error: Unanswered) -> None:
+        """An earlier run has started the imager: nothing else is to be expected, but somebody may be looking on."""
+        now = self._clock.monotonic()
+        if self._told_at is None or now - self._told_at >= self._patience.progress:
+            self._told_at = now
+            self._say(f"no answer, as the imager is at work: {error}")
 
     def _is_under_way(self, look: Look) -> bool:
         """Without any object of the agent: only an imager that was started explains the dummy in the pull secret."""

@@ -25,7 +25,6 @@ Document = dict[str, Any]
 
 SITE = "site-0001"
 SPEED = 1000
-ROOT_FILE = ROOT / "galaxy.yml"  # a file that is no auth file
 
 
 def seeds(*plans: Document, **more: Any) -> Document:
@@ -140,24 +139,24 @@ def test_everything_in_the_way_is_told_at_once_and_removed_only_by_consent(prepa
 
 
 def test_wrong_options_are_refused_before_anything_is_asked(prepare: Prepare) -> None:
-    ground = prepare(seeds({}))
-    cases: list[tuple[Document, str]] = [
-        ({"seed_image_image": "seed"}, "image"),
-        ({"seed_image_auth_file": "/nowhere/push.json"}, "auth_file"),
-        ({"seed_image_auth_secret": "seedgen"}, "auth_secret"),
-        (
-            {
-                "seed_image_detach": "delete",
-                "seed_image_image": f"{ground.fleet.registry}/other:1",
-                "seed_image_auth_file": str(ROOT_FILE),
-            },
-            "REFUSED",
-        ),
-    ]
-    for variables, word in cases:
-        run = ground.play("seed_image", **wish(ground, **variables))
-        assert run.code != 0
-        assert word in run.words
+    """One run: each cluster has another mistake."""
+    first, second, third = names(1, 2, 3)
+    ground = prepare(seeds({}, {}, {}))
+    wrong = {
+        first: {"seed_image_image": "seed"},
+        second: {"seed_image_auth_file": "/nowhere/push.json"},
+        third: {"seed_image_auth_file": str(ROOT / "galaxy.yml")},
+    }
+    given = wish(ground)
+    own = {key: given[key] for key in ("seed_image_image", "seed_image_auth_file")}
+    folder = ground.fleet.inventory.parent / "host_vars"
+    folder.mkdir()
+    for name, variables in wrong.items():
+        (folder / f"{name}.json").write_text(json.dumps({**own, **variables}))
+    run = ground.play("seed_image", **{**given, **dict.fromkeys(own)})
+    assert run.code != 0
+    for words in ("image: 'seed' is not valid", "auth_file: '/nowhere/push.json' is not valid", "it is not JSON"):
+        assert words in run.words
     assert nothing_written(ground)
 
 
@@ -174,9 +173,6 @@ def test_a_cluster_leaves_its_hub_only_when_that_is_asked_for(prepare: Prepare) 
             hub=True,
         )
     )
-    refused = ground.play("seed_image", "-l", first, **wish(ground))
-    assert refused.code != 0
-    assert "must be detached from hub" in refused.words
     gitops = ground.play("seed_image", "-l", second, **wish(ground, seed_image_detach="delete"))
     assert gitops.code != 0
     assert "belongs to GitOps" in gitops.words
@@ -201,21 +197,19 @@ def test_a_cluster_leaves_its_hub_only_when_that_is_asked_for(prepare: Prepare) 
 
 
 def test_a_killed_run_is_continued_in_the_middle_of_the_outage(prepare: Prepare) -> None:
-    ground = prepare(seeds({"image": 8000}))
+    ground = prepare(seeds({}, troubles={SITE: {"imager_hangs": {}}}))
     with ground.start("seed_image", **wish(ground)) as run:
         until(lambda: not ground.fleet.control.state(SITE)["up"], 60, "the imager works")
         run.kill(signal.SIGKILL, run.processes())
         run.wait_until_gone(10)
     assert kept(ground, "run.json").exists()
-    again = ground.play("seed_image", **wish(ground))
-    assert again.code == 0, again.output
-    assert "no answer, as the imager is at work" in again.words
-    creates = [
-        entry
-        for entry in ground.fleet.control.journal(SITE)
-        if entry["verb"] == "create" and "seedgenerators" in entry["path"]
-    ]
-    assert len(creates) == 1
+    with ground.start("seed_image", **wish(ground)) as again:
+        until(lambda: "no answer, as the imager is at work" in again.output, 60, "the next run waits, too")
+        ground.fleet.control.heal(SITE, "imager_hangs")
+        ended = again.wait()
+    assert ended.code == 0, ended.output
+    journal = ground.fleet.control.journal(SITE)
+    assert len([entry for entry in journal if entry["verb"] == "create" and "seedgenerators" in entry["path"]]) == 1
     record = yaml.safe_load(kept(ground, "seed.yml").read_text())
     assert record["spec"]["operators"]
 
@@ -237,9 +231,6 @@ def test_without_a_file_the_cluster_itself_says_that_the_imager_works(prepare: P
     restored = ground.play("seed_image", **wish(ground, seed_image_state="restored", seed_image_removal_timeout=2))
     assert restored.code == 0, restored.output
     assert has_no_secret(restored)
-    nothing = ground.play("seed_image", **wish(ground, seed_image_state="restored"))
-    assert nothing.code == 0
-    assert "changed=0" in nothing.output
 
 
 # -- failures -------------------------------------------------------------------------------------------------------
@@ -274,7 +265,7 @@ def node(ground: Playground) -> dict[str, str]:
 
 
 def test_a_failure_of_the_imager_comes_with_its_log(prepare: Prepare) -> None:
-    ground = prepare(seeds({"fails": "imager", "image": 2500}))
+    ground = prepare(seeds({"fails": "imager", "image": 3000}))
     variables = wish(ground, seed_image_connection="inventory", seed_image_command_prefix="node-shell")
     run = ground.play("seed_image", env=node(ground), **variables)
     assert run.code != 0
@@ -285,9 +276,7 @@ def test_a_failure_of_the_imager_comes_with_its_log(prepare: Prepare) -> None:
     assert pods.MARKER not in log
     assert has_no_secret(run)
     # It reacts to its creation only.
-    again = ground.play("seed_image", env=node(ground), **variables)
-    assert again.code != 0
-    assert "seed_image_recreate=failed" in again.words
+    assert "seed_image_recreate=failed" in run.words
     anew = ground.play("seed_image", env=node(ground), **variables, seed_image_recreate="failed")
     assert anew.code != 0
     assert "deleted the SeedGenerator that was over" in anew.words

@@ -345,6 +345,8 @@ class SeedAgent:
         await self._clock.sleep(2)
         await machine.platform.stop()
         await self._clock.sleep(plan.image)
+        while "imager_hangs" in self._cluster.troubles:
+            await self._clock.sleep(HEALTH_EVERY)
         if plan.fails != "imager" and plan.push:
             image = saved["spec"]["seedImage"]
             self.pushed.append(image)

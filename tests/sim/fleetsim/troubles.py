@@ -318,6 +318,8 @@ TROUBLES: dict[str, Trouble] = {
         "A Restore of phase `phase` is left although the upgrade completed.",
         {"name": "acm-klusterlet", "phase": "PartiallyFailed"},
     ),
+    # Seed images
+    "imager_hangs": _T("The imager of a seed cluster does not come to its end until healed: no API all the time."),
     # Idle and Rollback
     "abort_failed": _T(
         "The next `times` cleanups of an abort fail at `part`: stateroot, job, backups, requests, pv or workspace.",

@@ -123,6 +123,15 @@ async def test_while_the_imager_works_nothing_is_there() -> None:
         await over(site)
 
 
+async def test_an_imager_that_hangs_keeps_the_api_away_until_healed() -> None:
+    async with Site(seedgen={}, troubles={"imager_hangs": {}}) as site:
+        ask(site)
+        await site.until(lambda: site.seconds > 5000)
+        assert not site.up
+        await site.cluster.heal("imager_hangs")
+        await over(site)
+
+
 async def test_an_unhealthy_cluster_waits_for_ever_and_says_for_what() -> None:
     async with Site(seedgen={}, troubles={"health_blocked": {"check": "csr"}}) as site:
         ask(site)
