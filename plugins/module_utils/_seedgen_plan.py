@@ -76,10 +76,8 @@ _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 def leftovers(survey: SeedSurvey, consents: t.Collection[Remove]) -> list[Leftover]:
     """The exact list of what these consents remove, in the order of the removal."""
     addons = [one for one in survey.namespaces.items if one["metadata"]["name"].startswith(ADDON_PREFIX)]
-    bound = {str((one.get("spec") or {}).get("volumeName") or "") for one in survey.claims.items}
+    # Claims first: they hold their volumes. What the driver has not removed by then is removed as a volume.
     claims = [one for one in survey.claims.items if (one.get("spec") or {}).get("volumeName")]
-    # A volume whose claim goes is removed by its driver, or stays: it is looked for again, not listed twice.
-    volumes = [one for one in survey.volumes.items if one["metadata"]["name"] not in bound]
     listed: list[tuple[Remove, str, str, t.Iterable[Document]]] = [
         (
             Remove.DATA_PROTECTION,
@@ -93,7 +91,7 @@ def leftovers(survey: SeedSurvey, consents: t.Collection[Remove]) -> list[Leftov
             "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}",
             claims,
         ),
-        (Remove.VOLUMES, "PersistentVolume", "/api/v1/persistentvolumes/{name}", volumes),
+        (Remove.VOLUMES, "PersistentVolume", "/api/v1/persistentvolumes/{name}", survey.volumes.items),
         (
             Remove.LOCAL_VOLUMES,
             "LocalVolume",

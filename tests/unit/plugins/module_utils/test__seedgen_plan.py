@@ -55,7 +55,10 @@ class TestLeftovers:
         ("consent", "names"),
         [
             (Remove.DATA_PROTECTION, ["DataProtectionApplication dpa in openshift-adp"]),
-            (Remove.VOLUMES, ["PersistentVolumeClaim data in app", "PersistentVolume pv-free"]),
+            (
+                Remove.VOLUMES,
+                ["PersistentVolumeClaim data in app", "PersistentVolume pv-claimed", "PersistentVolume pv-free"],
+            ),
             (Remove.LOCAL_VOLUMES, ["LocalVolume disks in openshift-storage"]),
             (Remove.LVM_CLUSTERS, ["LVMCluster lvmcluster in openshift-storage"]),
             (Remove.ADDONS, ["Namespace open-cluster-management-addon-search"]),
