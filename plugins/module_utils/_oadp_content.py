@@ -34,6 +34,7 @@ LVMS_RESOURCES = ("lvmclusters", "lvmvolumegroups", "lvmvolumegroupnodestatuses"
 Fix = t.Callable[[dict[str, t.Any]], None]
 Path = tuple[t.Union[str, int], ...]  # noqa: UP007
 
+_FILTER = re.compile("(included|excluded)[A-Z]")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -161,6 +162,17 @@ class Item:
     def texts(self, key: str) -> list[str]:
         """The strings of a list in the spec."""
         return strings(self.spec.get(key))
+
+    @property
+    def filters(self) -> dict[str, t.Any]:
+        """What the spec includes and excludes, and what it restores, without values of wrong types."""
+        status = mapping(self.spec, "restoreStatus")
+        found: dict[str, t.Any] = {key: strings(value) for key, value in self.spec.items() if _FILTER.match(str(key))}
+        found["restoreStatus"] = {key: strings(value) for key, value in status.items()}
+        for key in ("restorePVs", "includeClusterResources"):
+            if isinstance(self.spec.get(key), bool):
+                found[key] = self.spec[key]
+        return found
 
     @property
     def is_klusterlet(self) -> bool:

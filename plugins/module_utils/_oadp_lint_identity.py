@@ -180,10 +180,10 @@ def _types(item: Item, notes: Notes) -> None:
 
 
 def _spec_breaches(item: Item) -> t.Iterator[Breach]:
-    if "spec" in item.value:
+    if item.value.get("spec") is not None:
         yield from breaches(item.value["spec"], SPECS[item.kind], ("spec",))
-    status = item.value.get("status", {})
-    if not isinstance(status, dict):
+    status = item.value.get("status")
+    if status is not None and not isinstance(status, dict):
         yield Breach(("status",), "must be an object; it is not needed here")
 
 

@@ -90,7 +90,7 @@ def _storage(content: Content, facts: LintFacts, notes: Notes) -> str | None:
 
 
 def _is_for_lvms(backup: Item) -> bool:
-    return backup.is_lvms or asks_for(backup.spec, LOGICAL_VOLUMES)
+    return backup.is_lvms or asks_for(backup.filters, LOGICAL_VOLUMES)
 
 
 def _is_for_lso(backup: Item) -> bool:
@@ -132,9 +132,9 @@ def _volumes(backup: Item, storage: str | None, notes: Notes) -> None:
 
 
 def _for_lvms(backup: Item, notes: Notes) -> None:
-    lacking = [one for one in (VOLUMES, LOGICAL_VOLUMES) if not takes(backup.spec, one)]
+    lacking = [one for one in (VOLUMES, LOGICAL_VOLUMES) if not takes(backup.filters, one)]
     taken = backup.texts("includedNamespaceScopedResources") + backup.texts("includedResources")
-    if any(resource_of(one) == "volumesnapshots" for one in taken) and not takes(backup.spec, _CONTENTS):
+    if any(resource_of(one) == "volumesnapshots" for one in taken) and not takes(backup.filters, _CONTENTS):
         lacking.append(_CONTENTS)
     if lacking:
         old = bool(backup.texts("includedResources"))
@@ -170,7 +170,7 @@ def _adding(backup: Item, key: str, new: t.Sequence[str], opposite: str) -> Fix:
 
 
 def _restored(restore: Item, notes: Notes) -> None:
-    lacks = restore_lacks(restore.spec, volumes=True, status=True)
+    lacks = restore_lacks(restore.filters, volumes=True, status=True)
     if lacks:
         notes.add(
             "oadp-lvms-restore", restore, ("spec", lacks[0]), f"it lacks {' and '.join(lacks)} for LVM Storage",

@@ -168,11 +168,12 @@ def breaches(value: t.Any, shape: Shape, path: Path) -> t.Iterator[Breach]:
 
 def _object_breaches(value: t.Mapping[str, t.Any], shape: Shape, path: Path) -> t.Iterator[Breach]:
     for name in shape.required:
-        if name not in value:
+        if value.get(name) is None:
             yield Breach((*path, name), "is required")
     for key, inner in value.items():
         of = shape.fields.get(key) or shape.values
-        if of is not None:
+        # The server takes null for a field that is not there; in a list there is no such way out.
+        if of is not None and inner is not None:
             yield from breaches(inner, of, (*path, key))
 
 

@@ -61,7 +61,7 @@ class Schema:
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
-        plain = _plain(schema)
+        plain = _plain(schema, top=True)
         self._validator = jsonschema.Draft202012Validator(plain)
         parts = plain.get("properties") or {}
         self._parts = {key: jsonschema.Draft202012Validator(part) for key, part in parts.items()}
@@ -145,8 +145,8 @@ def _children(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield schema[key]
 
 
-def _plain(schema: Any) -> Any:
-    """An ordinary JSON schema: no x-kubernetes keys, nullable spelled out, metadata left to the server."""
+def _plain(schema: Any, *, top: bool = False) -> Any:
+    """An ordinary JSON schema: no x-kubernetes keys, nullable spelled out, the object's metadata left to the server."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
@@ -154,7 +154,7 @@ def _plain(schema: Any) -> Any:
     out: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
-            out[key] = {name: {} if name == "metadata" else _plain(child) for name, child in value.items()}
+            out[key] = {name: {} if top and name == "metadata" else _plain(child) for name, child in value.items()}
         elif not key.startswith("x-kubernetes-") and key not in ("nullable", "format", "default", "description"):
             out[key] = value if key in ("enum", "required") else _plain(value)
     if schema.get("x-kubernetes-int-or-string"):
@@ -181,7 +181,11 @@ def _prune(value: Any, schema: dict[str, Any], path: str, pruned: list[str], kee
         here = f"{path}.{key}" if path else key
         if key in keep:
             continue
-        if key in properties:
+        child = properties.get(key, extra)
+        if value[key] is None and isinstance(child, dict) and not child.get("nullable") and "default" not in child:
+            # null stands for a field that is not there.
+            del value[key]
+        elif key in properties:
             _prune(value[key], properties[key], here, pruned, set())
         elif isinstance(extra, dict):
             _prune(value[key], extra, here, pruned, set())

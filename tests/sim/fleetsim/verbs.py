@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from fleetsim import errors
+from fleetsim import errors, metadata
 from fleetsim.clock import Clock, rfc3339
 from fleetsim.resources import CRDS, Registry, Resource
 from fleetsim.store import Object, Record, Store
@@ -70,6 +70,8 @@ class Verbs:
         obj.setdefault("apiVersion", res.api_version)
         obj.setdefault("kind", res.kind)
         self._check_kind(res, obj)
+        if res.custom and not trusted:
+            metadata.check(res.group, res.kind, meta)
         if meta.get("generateName") and not meta.get("name"):
             meta["name"] = meta["generateName"] + "".join(self._rng.choices("bcdfghjklmnpqrstvwxz2456789", k=5))
         name = meta.get("name", "")
