@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -35,6 +36,7 @@ QUICK = {
 }
 
 
+@functools.cache
 def objects(name: str) -> Any:
     """The data in awx/NAME.yml."""
     return yaml.safe_load((ROOT / "awx" / f"{name}.yml").read_text())
@@ -47,6 +49,7 @@ def without_raw(value: Any) -> Any:
     return re.sub(r"{% (end)?raw %}", "", value) if isinstance(value, str) else value
 
 
+@functools.cache
 def template(name: str) -> dict[str, Any]:
     """A job template with its extra variables as awx_setup.yml loads them."""
     data = objects("job_templates")
