@@ -20,7 +20,7 @@ import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._documents import Document, NotYaml, read_documents
 from ansible_collections.sno.image_upgrade.plugins.module_utils._dry_run import Answer, DryRuns
-from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding, Judge
+from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding, Judge, Severity
 from ansible_collections.sno.image_upgrade.plugins.module_utils._lint import Level, LintFinding, object_name
 from ansible_collections.sno.image_upgrade.plugins.module_utils._manifest_lint import (
     APPLY_TYPE,
@@ -32,6 +32,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._manifest_lint i
     meta_of,
     size_findings,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_lint import lint as lint_oadp
 from ansible_collections.sno.image_upgrade.plugins.module_utils._policies import COUNT, PolicyFacts, examine
 from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import Reader
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action
@@ -57,6 +58,9 @@ _ROLLED_BACK = "Prep will only warn of it; after the reboot the upgrade is rolle
 _TOLD_BY_DRY_RUNS = frozenset({"manifest-namespace-order", "manifest-kind-unknown", "manifest-namespace-unknown"})
 
 Refs = t.Tuple[t.Tuple[str, str], ...]  # noqa: UP006
+# The lint says this where it does not know the cluster.
+_OF_THE_CLUSTER = frozenset({"oadp-storage-unknown"})
+
 ConfigMaps = t.Sequence[t.Tuple[str, t.Mapping[str, t.Any]]]  # noqa: UP006
 
 
@@ -113,6 +117,13 @@ def _refs(given: Refs | None, observed: Observed | None, field: str) -> Refs:
 def _read(text: str, file: str) -> tuple[Document, ...]:
     """Many clusters have the same text: it is read once. Nobody changes what is inside. Raises NotYaml."""
     return tuple(read_documents(text, file))
+
+
+@functools.lru_cache(maxsize=64)
+def _lint_oadp(texts: tuple[tuple[str, str], ...]) -> tuple[LintFinding, ...]:
+    """What the lint of Backups and Restores says, without what depends on the cluster."""
+    documents = [document for name, text in texts for document in _read(text, name)]
+    return tuple(found for found in lint_oadp(documents) if found.rule not in _OF_THE_CLUSTER)
 
 
 class _Checks:
@@ -258,6 +269,11 @@ class _Checks:
         for document in backups:
             self._labels(document)
         self._pairs(backups, restores)
+        if not any(one.severity is Severity.BLOCKED for one in self.judge.findings()):
+            # What Prep lets pass, and fails later or loses something.
+            texts = tuple((f"ConfigMap {name} {key}", str(text)) for name, data in maps for key, text in data.items())
+            for found in _lint_oadp(texts):
+                self._lint(_OADP, found)
         self._stale({str(meta_of(one.value)["name"]) for one in backups})
 
     def _velero(self, document: Document) -> None:

@@ -69,9 +69,38 @@ HEALTHY: dict[str, Object] = {
         ],
     },
 }
+# What Prep lets pass, and what fails in the Upgrade stage: title, cluster, severity, check, and a word of the cause.
+MIXED = "{includedNamespaces: [app], includedResources: [secrets], excludedNamespaceScopedResources: [pods]}"
+LATER: dict[str, tuple[Object, str, str, str]] = {
+    "filters of two kinds": (
+        {"objects": [config_map("oadp-cm", "openshift-adp", backup(spec=MIXED) + restore())]},
+        "blocked",
+        "oadp-content",
+        "Backup openshift-adp/small-app",
+    ),
+    "a kind that is not there": (
+        {"objects": [config_map("site-extra", "openshift-lifecycle-agent", manifest("Widget", "w", "example.com/v1"))]},
+        "warned",
+        "extra-manifests",
+        "the cluster does not know this kind",
+    ),
+    "a namespace that is not there": (
+        {
+            "objects": [
+                config_map(
+                    "site-extra", "openshift-lifecycle-agent", manifest().replace("namespace: app", "namespace: none")
+                )
+            ]
+        },
+        "warned",
+        "extra-manifests",
+        "its namespace is neither on the cluster",
+    ),
+}
 CASES: list[tuple[str, Object]] = [
     *((name, refusal.cluster) for name, refusal in PREP.items()),
     *((f"healthy: {name}", cluster) for name, cluster in HEALTHY.items()),
+    *((f"later: {name}", case[0]) for name, case in LATER.items()),
 ]
 NAMES = {f"site-{number:04d}": name for number, (name, _) in enumerate(CASES, 1)}
 
@@ -162,3 +191,12 @@ def test_prep_says_exactly_that(said: dict[str, str], name: str, title: str) -> 
 @pytest.mark.parametrize("name", [name for name, title in NAMES.items() if title.startswith("healthy")])
 def test_valid_configurations_are_prepared(said: dict[str, str], name: str) -> None:
     assert said[name] == "Prep completed"
+
+
+@pytest.mark.parametrize("name", [name for name, title in NAMES.items() if title.startswith("later")])
+def test_what_prep_lets_pass_is_told_too(report: Object, said: dict[str, str], name: str) -> None:
+    _, severity, check, cause = LATER[NAMES[name].removeprefix("later: ")]
+    assert said[name] == "Prep completed"
+    found = [one for one in findings(report, name) if one["check"] == check]
+    assert [one["severity"] for one in found] == [severity], found
+    assert cause in found[0]["cause"]

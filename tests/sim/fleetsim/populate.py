@@ -49,6 +49,7 @@ metadata:
   annotations: {lca.openshift.io/apply-wave: "1"}
 spec:
   includedNamespaces: [open-cluster-management-agent]
+  includedNamespaceScopedResources: [secrets, serviceaccounts, deployments]
 ---
 apiVersion: velero.io/v1
 kind: Restore

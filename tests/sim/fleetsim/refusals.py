@@ -52,13 +52,16 @@ def _extra(text: str) -> Fragment:
     return {"objects": [_config_map("site-extra", LCA_NAMESPACE, text)]}
 
 
-def backup(name: str = "small-app", annotation: str = "", spec: str = "{includedNamespaces: [app]}") -> str:
+_SPEC = "{includedNamespaces: [app], includedNamespaceScopedResources: [secrets]}"
+
+
+def backup(name: str = "small-app", annotation: str = "", spec: str = "") -> str:
     """The text of a Backup that is valid as it stands."""
     notes = f"  annotations: {{{annotation}}}\n" if annotation else ""
     return (
         "---\napiVersion: velero.io/v1\nkind: Backup\n"
         f"metadata:\n  name: {name}\n  namespace: openshift-adp\n  labels: {{velero.io/storage-location: default}}\n"
-        f"{notes}spec: {spec}\n"
+        f"{notes}spec: {spec or _SPEC}\n"
     )
 
 
