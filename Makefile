@@ -182,9 +182,19 @@ docs: site ## build the documentation, and check and run the examples in it
 # --- release ---------------------------------------------------------------------------------------------------------
 
 .PHONY: build
-build: venv collections ## build the tarball, install it elsewhere and try it there
+build: venv collections release-tools ## build the tarball, install it elsewhere and try it there; ansible-builder on it
 	$(say)
 	@$(PY) tests/tools/try_build.py
+	@$(PY) tests/tools/try_ee.py
+
+.PHONY: release-tools
+release-tools: python-version
+	@$(PYTHON) tests/tools/make_venv.py .cache/release-tools release
+
+.PHONY: release
+release: venv collections release-tools ## make a release of what is committed, and try it (VERSION=x.y.z: it must be this one)
+	$(say)
+	@$(PY) tests/tools/release.py --version '$(VERSION)'
 
 .PHONY: clean
 clean: ## remove everything that was installed, downloaded or built here

@@ -33,12 +33,16 @@ NEXT = f"""
 
 def main() -> int:
     """The demo's exit code is that of its machinery: that some clusters fail is part of the show."""
+    # `make release` runs what it has installed, from a folder without this checkout's ansible.cfg.
+    installed = "--installed" in sys.argv[1:]
+    playbook = "sno.image_upgrade.upgrade" if installed else "playbooks/upgrade.yml"
+    variables = ROOT / "tests" / "sim" / "scenarios" / "demo_vars.yml"
     fleet.start(DIRECTORY, SCENARIO, None)
     try:
         environment = {**os.environ, "ANSIBLE_INVENTORY": str(DIRECTORY / "inventory.yml")}
         done = subprocess.run(
-            [BIN / "ansible-playbook", "playbooks/upgrade.yml", "-e", "@tests/sim/scenarios/demo_vars.yml"],
-            cwd=ROOT,
+            [BIN / "ansible-playbook", playbook, "-e", f"@{variables if installed else variables.relative_to(ROOT)}"],
+            cwd=None if installed else ROOT,
             env=environment,
             check=False,
         )

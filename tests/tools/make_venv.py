@@ -60,7 +60,9 @@ def install(directory: Path, requirement: Path) -> None:
             )
     print(f"installing {requirement.name} into {directory} (a minute or two the first time)", flush=True)
     command: list[t.Any] = [directory / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    command += ["--disable-pip-version-check", "--requirement", requirement, "--constraint", CONSTRAINTS]
+    command += ["--disable-pip-version-check", "--requirement", requirement]
+    # The importer of release.txt wants packages older than those of the tests.
+    command += [] if requirement.stem == "release" else ["--constraint", CONSTRAINTS]
     done = subprocess.run(command)
     if done.returncode:
         sys.exit("pip could not install the packages; its message is above. Is a package index reachable from here?")
@@ -70,11 +72,11 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("directory", type=Path, help="the virtual environment")
-    parser.add_argument("set", choices=("run", "dev", "eda"), help="which requirement file")
+    parser.add_argument("set", choices=("run", "dev", "eda", "release"), help="which requirement file")
     args = parser.parse_args()
 
     # "dev" includes "run": its stamp says that both are there.
-    stamps = {name: args.directory / f".{name}.stamp" for name in ("run", "dev", "eda")}
+    stamps = {name: args.directory / f".{name}.stamp" for name in ("run", "dev", "eda", "release")}
     wanted = {name: stamp_of(REQUIREMENTS / f"{name}.txt") for name in stamps}
     names = ("run", "dev") if args.set == "run" else (args.set,)
     for name in names:
