@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,42 +29,64 @@ PATIENCE = 240.0
 Prepare = Callable[..., Playground]
 
 
-@contextlib.contextmanager
-def reports() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Where people are told: an address, and what was posted to it."""
-    posted: list[dict[str, Any]] = []
+class Receiver:
+    """A server that keeps what is posted to it; what it answers to GET is by path."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+    def __init__(self, pages: dict[str, Any]) -> None:
+        self.posted: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        receiver = self
 
-        def log_message(self, *_args: Any) -> None:
-            pass
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.paths.append(self.path)
+                receiver.posted.append(json.loads(body))
+                self._answer(201, pages.get(f"POST {self.path}", {}))
 
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_address[1]}/", posted
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                self._answer(200 if path in pages else 404, pages.get(path, {}))
+
+            def _answer(self, status: int, document: Any) -> None:
+                content = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_args: Any) -> None:
+                pass
+
+        self._listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._listener.daemon_threads = True
+        serve = {"poll_interval": 0.05}
+        self._thread = threading.Thread(target=self._listener.serve_forever, kwargs=serve, daemon=True)
+        self.address = f"http://127.0.0.1:{self._listener.server_address[1]}"
+
+    def __enter__(self) -> Receiver:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join()
 
 
 class Rulebook:
     """ansible-rulebook in the background; it and all that it has started end with the context."""
 
-    def __init__(self, rulebook_bin: Path, ground: Playground, rulebook: str, **variables: Any) -> None:
+    def __init__(
+        self, rulebook_bin: Path, ground: Playground, rulebook: str, *arguments: str, **variables: Any
+    ) -> None:
         folder = ground.directory
         file = folder / "variables.yml"
         file.write_text(yaml.safe_dump({"hub_kubeconfig": str(ground.fleet.hub_kubeconfig), **variables}))
         self._log = folder / "rulebook.log"
         command = [str(rulebook_bin / "ansible-rulebook"), "--rulebook", rulebook, "--vars", str(file)]
-        command += ["-i", str(ground.fleet.inventory), "--verbose"]
+        command += ["-i", str(ground.fleet.inventory), "--verbose", *arguments]
         found = f"{ROOT / '.collections'}:{ROOT / '.cache' / 'collections'}"
         mine = {
             "ANSIBLE_COLLECTIONS_PATH": found,
@@ -108,13 +130,13 @@ class Rulebook:
 def test_a_failed_cluster_leads_to_logs_a_plan_and_a_report(prepare: Prepare, rulebook_bin: Path) -> None:
     variables = {**VARIABLES, "ibgu_plan": plan(PREP, UPGRADE, FINALIZE), "must_gather_least_free": "1M"}
     ground = prepare(scenario(2, hub=True, troubles=failing(2)), **variables)
-    with reports() as (address, posted):
+    with Receiver({}) as people:
         folder = ground.directory / "logs"
-        given = {"notify_url": address, "logs_folder": str(folder)}
+        given = {"notify_url": people.address, "logs_folder": str(folder)}
         book = Rulebook(rulebook_bin, ground, "sno.image_upgrade.failed_clusters", **given)
         with book, ground.start("group_upgrade"):
-            book.until(lambda: posted, "people are told")
-        (report,) = posted
+            book.until(lambda: people.posted, "people are told")
+        (report,) = people.posted
         output = book.output
     assert (report["cluster"], report["action"]) == ("site-0002", "Prep")
     assert report["recover"]["way"] == "recover", output[-4000:]
@@ -136,3 +158,43 @@ def test_the_rulebooks_are_what_ansible_rulebook_takes(rulebook_bin: Path) -> No
     assert len(books) == 2
     done = subprocess.run([rulebook_bin / "python", "-c", check, *books], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_failed_cluster_opens_an_approval_in_awx(prepare: Prepare, rulebook_bin: Path) -> None:
+    ground = prepare(scenario(2, hub=True, troubles=failing(2)), **VARIABLES)
+    workflow = {
+        "id": 7,
+        "type": "workflow_job_template",
+        "name": "Recover",
+        "summary_fields": {"organization": {"name": "Sites"}},
+        "related": {"launch": "/api/v2/workflow_job_templates/7/launch/"},
+        **dict.fromkeys(("ask_limit_on_launch", "ask_variables_on_launch"), True),
+        **dict.fromkeys(("ask_labels_on_launch", "ask_inventory_on_launch"), False),
+    }
+    job = {"id": 9, "url": "/api/v2/workflow_jobs/9/", "status": "successful", "artifacts": {}}
+    pages = {
+        "/api/v2/config/": {"version": "24.6.1"},
+        "/api/v2/unified_job_templates/": {"results": [workflow]},
+        "POST /api/v2/workflow_job_templates/7/launch/": job,
+        "/api/v2/workflow_jobs/9/": job,
+    }
+    with Receiver(pages) as awx:
+        book = Rulebook(
+            rulebook_bin,
+            ground,
+            "sno.image_upgrade.failed_clusters_awx",
+            "--controller-url",
+            awx.address,
+            "--controller-token",
+            "only-for-tests",
+            awx_workflow="Recover",
+            awx_organization="Sites",
+        )
+        with book, ground.start("group_upgrade"):
+            book.until(lambda: awx.posted, "a workflow is started")
+        (asked,) = awx.posted
+    assert awx.paths == ["/api/v2/workflow_job_templates/7/launch/"]
+    assert asked["limit"] == "site-0002"
+    given = asked["extra_vars"]
+    assert (json.loads(given) if isinstance(given, str) else given)["target"] == "site-0002"
