@@ -38,6 +38,9 @@ HOST_COMMAND = (
 )
 
 
+NOT_ASKED = "the node was not asked"
+
+
 @dataclass(frozen=True)
 class HostFacts:
     """What only the node itself can say; None where it was not asked, with ``why``."""
@@ -45,7 +48,7 @@ class HostFacts:
     set_default: bool | None = None
     storage: bool | None = None
     dnsmasq: bool | None = None
-    why: str = "the node was not asked"
+    why: str = NOT_ASKED
 
 
 def host_facts(text: str) -> HostFacts:
@@ -226,7 +229,10 @@ _REFUSALS: tuple[_Check, ...] = (
 
 
 def _only_on_host(judge: Judge, host: HostFacts, what: str) -> None:
-    judge.unknown(what, host.why or "the node's answer does not say", "let the run ask it: seed_image_connection=ssh")
+    remedy = "let the run ask it: seed_image_connection=ssh"
+    if host.why != NOT_ASKED:
+        remedy = "see that the node can be logged in to, and that this user may become root there"
+    judge.unknown(what, host.why or "the node's answer does not say", remedy)
 
 
 def _remedy(text: str) -> str:
