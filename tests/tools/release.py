@@ -36,7 +36,8 @@ def run(
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        # Tools start each other by name.
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -78,7 +79,8 @@ def write_changelog(tree: Path, version: str) -> None:
     if version not in known:
         run(BIN / "antsibull-changelog", "release", "--version", version, cwd=tree)
     for name in ("CHANGELOG.md", "CHANGELOG.rst"):
-        if version not in (tree / name).read_text(encoding="utf-8"):
+        # Markdown has the dots escaped.
+        if version not in (tree / name).read_text(encoding="utf-8").replace("\\", ""):
             sys.exit(f"{name} does not speak of {version}")
 
 
@@ -128,7 +130,7 @@ def main() -> None:
         sys.exit(f"No release: {reason}")
 
     shutil.rmtree(RELEASE, ignore_errors=True)
-    tree = RELEASE / "tree"
+    tree = RELEASE / "tree" / "ansible_collections" / galaxy["namespace"] / galaxy["name"]
     export(tree)
     write_changelog(tree, version)
     run(BIN / "ansible-galaxy", "collection", "build", "--output-path", RELEASE, tree)
@@ -137,7 +139,7 @@ def main() -> None:
     try_elsewhere(tarball)
     print(
         f"release: {tarball.relative_to(ROOT)} is ready. To publish it: commit what `antsibull-changelog release` "
-        f"makes of the fragments, `git tag v{version}`, `ansible-galaxy collection publish {tarball.relative_to(ROOT)}`."
+        f"makes of the fragments, `git tag v{version}`, `ansible-galaxy collection publish` it."
     )
 
 
