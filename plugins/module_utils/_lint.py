@@ -58,8 +58,13 @@ def object_name(value: t.Any) -> str:
 
 
 def in_order(findings: t.Iterable[LintFinding]) -> list[LintFinding]:
-    """As a reader wants them: by file, line and rule. The same finding stands once."""
-    return sorted(dict.fromkeys(findings), key=lambda f: (f.file, f.document, f.line, f.level.value, f.rule, f.message))
+    """As a reader wants them: by file, line and rule, then what is of no file. The same finding stands once."""
+    return sorted(dict.fromkeys(findings), key=_order)
+
+
+def _order(finding: LintFinding) -> tuple[bool, str, int, int, str, str, str]:
+    level, rule = finding.level.value, finding.rule
+    return not finding.file, finding.file, finding.document, finding.line, level, rule, finding.message
 
 
 def lint_lines(findings: t.Sequence[LintFinding], documents: int) -> list[str]:
@@ -67,7 +72,8 @@ def lint_lines(findings: t.Sequence[LintFinding], documents: int) -> list[str]:
     lines: list[str] = []
     for finding in findings:
         about = f" {finding.object}:" if finding.object else ""
-        lines.append(f"{finding.place}: {finding.level.value}: [{finding.rule}]{about} {finding.message}")
+        where = f"{finding.place}: " if finding.place else ""
+        lines.append(f"{where}{finding.level.value}: [{finding.rule}]{about} {finding.message}")
         lines.append(f"    → {finding.remedy}")
     errors = sum(finding.level is Level.ERROR for finding in findings)
     warnings = len(findings) - errors

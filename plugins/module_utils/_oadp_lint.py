@@ -92,11 +92,10 @@ def linted(
     corrected = _corrected(faults)
     findings = [_of_text(error) for error in (*broken, *wrong)]
     findings += [fault.finding(corrected.get(id(fault.document)) if fault.fix else None) for fault in faults]
-    places = {id(document): document for document in inner}
     return Linted(
         tuple(in_order(one for one in findings if one.rule not in ignore)),
         tuple(inner),
-        tuple((places[key], text) for key, text in corrected.items() if key in places),
+        tuple((document, corrected[id(document)]) for document in inner if id(document) in corrected),
     )
 
 

@@ -160,3 +160,9 @@ def test_keys_that_stand_twice_are_told_and_dates_stay_text() -> None:
     document = read_documents("a: {b: 1, b: 2}\nc: 2026-11-21\na: 3\n", "x.yml")[0]
     assert document.repeated == (("a.b", 1), ("a", 3))
     assert document.value["c"] == "2026-11-21"
+
+
+def test_what_concerns_no_file_comes_last_and_has_no_place() -> None:
+    whole = LintFinding(Level.WARNING, "a", "lacks something", "add it")
+    placed = LintFinding(Level.ERROR, "z", "is wrong", "change it", "b.yml", 1, 3)
+    assert lint_lines(in_order([whole, placed]), 1)[2] == "warning: [a] lacks something"
