@@ -276,8 +276,8 @@ TROUBLES: dict[str, Trouble] = {
         {"message": "Widget[site] - CRD not deployed on cluster"},
     ),
     "health_blocked": _T(
-        "Something is unhealthy until healed: csr, clusteroperator, mcp, node, dpa, bsl or csv. `when`: from the start, "
-        "or only when Prep begins (prep), so that nobody could know before.",
+        "Something is unhealthy until healed: csr, clusteroperator, mcp, node, dpa, bsl or csv. `when`: from the "
+        "start, or only when Prep begins (prep), so that nobody could know before.",
         {"check": "csr", "name": None, "when": "start"},
     ),
     "blocked_by_ipconfig": _T("An IPConfig flow blocks the next stage for `seconds`.", {"seconds": 120}),
