@@ -206,7 +206,9 @@ class _Checker:
         )
         findings = survey_findings(found, ahead, self._policy)
         if found.scope.prep:
-            content = content_findings(session, host.name, ahead, observed, through_hub=self._policy.through_hub)
+            content = content_findings(
+                session, host.name, ahead, observed, known=found.references, through_hub=self._policy.through_hub
+            )
             findings += accepted(content, self._policy)
         if self._record.was_under_way(host.name):
             # It failed while nobody looked: the drive has to see that, or no outcome and no budget ever would.

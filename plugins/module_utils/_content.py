@@ -78,18 +78,19 @@ def content_findings(
     goals: t.Sequence[Goal],
     observed: Observed | None = None,
     *,
+    known: t.Mapping[str, Reading] | None = None,
     through_hub: bool = False,
 ) -> list[Finding]:
     """What speaks against Prep in the ConfigMaps that the goals name, and in the cluster's policies.
 
     For clusters that are before Prep. Where nothing is referred to, nothing is asked.
-    ``observed``: what the goals leave as it is stands there. ``through_hub``: the hub brings the OADP ConfigMaps along,
-    so they are not on the cluster yet.
+    ``observed``: what the goals leave as it is stands there. ``known``: what was read already, by kind and name.
+    ``through_hub``: the hub brings the OADP ConfigMaps along, so they are not on the cluster yet.
     """
     goal = next((goal for goal in goals if goal.action is Action.PREP), None)
     if goal is None:
         return []
-    checks = _Checks(session, cluster, goal)
+    checks = _Checks(session, cluster, goal, known or {})
     backups = _refs(goal.oadp_content, observed, "oadpContent")
     if backups:
         if through_hub:
@@ -129,8 +130,9 @@ def _lint_oadp(texts: tuple[tuple[str, str], ...]) -> tuple[LintFinding, ...]:
 class _Checks:
     """Of one cluster."""
 
-    def __init__(self, session: Session, cluster: str, goal: Goal) -> None:
+    def __init__(self, session: Session, cluster: str, goal: Goal, known: t.Mapping[str, Reading]) -> None:
         self.judge = Judge(cluster)
+        self._known = known
         self._reader, self._dry, self._goal = Reader(session), DryRuns(session), goal
 
     # --- what all have in common --------------------------------------------------------------------------------------
@@ -150,7 +152,8 @@ class _Checks:
         """
         found = []
         for namespace, name in refs:
-            reading: Reading = self._reader.get("v1", "configmaps", name, namespace)
+            reading = self._known.get(f"ConfigMap {namespace}/{name}")
+            reading = reading or self._reader.get("v1", "configmaps", name, namespace)
             if reading.denied:
                 return None
             if reading.items:
