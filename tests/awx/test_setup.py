@@ -33,7 +33,15 @@ GIVEN = {
     "awx_notification_url": "https://hooks.example.com/rollouts",
 }
 # A few of each, for runs whose point is not the whole.
-FEW = {"awx_job_templates": objects("job_templates")["awx_job_templates"][:1], "awx_workflow_nodes": []}
+FEW: dict[str, Any] = {
+    "awx_credential_types": [],
+    "awx_credentials": [],
+    "awx_notification_url": "",
+    "awx_inventory_sources": [],
+    "awx_job_templates": objects("job_templates")["awx_job_templates"][:1],
+    "awx_workflows": [],
+    "awx_workflow_nodes": [],
+}
 
 
 @dataclass
@@ -130,14 +138,13 @@ def check_export(loader: Loader) -> dict[str, Any]:
     assert list(found["job_templates"]) == [one["name"] for one in templates]
     for name, exported in found["job_templates"].items():
         check_template(name, exported)
-    assert [one["name"] for one in objects("credential_types")["awx_credential_types"]] == list(
-        found["credential_types"]
-    )
-    for one in objects("credential_types")["awx_credential_types"]:
+    types = objects("credential_types")["awx_credential_types"]
+    assert [one["name"] for one in types] == list(found["credential_types"])
+    for one in types:
         exported = found["credential_types"][one["name"]]
         assert exported["inputs"] == one["inputs"]
         assert exported["injectors"] == {kind: without_raw(part) for kind, part in one["injectors"].items()}
-    assert {one["inputs"]["kubeconfig"] for one in found["credentials"].values()} == {""}, "secrets are not exported"
+    assert {one["inputs"]["kubeconfig"] for one in found["credentials"].values()} == {"$encrypted$"}
     (source,) = found["inventory_sources"].values()
     (declared,) = objects("inventories")["awx_inventory_sources"]
     names = {"inventory", "source_project", "credential", "execution_environment"}

@@ -14,7 +14,7 @@ import jinja2.sandbox
 
 Refusal = dict[str, Any] | None
 
-_QUESTION = {
+_QUESTION: dict[str, type | tuple[type, ...]] = {
     "text": str,
     "textarea": str,
     "password": str,
