@@ -31,7 +31,7 @@ _SPEC.loader.exec_module(corpus)
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 CASES = [(rule, case) for rule, cases in corpus.BROKEN.items() for case in cases]
-IDS = [f"{rule}-{index}" for rule, cases in corpus.BROKEN.items() for index, _ in enumerate(cases)]
+IDS = [f"{rule}-{index}" for rule, cases in corpus.BROKEN.items() for index in range(len(cases))]
 
 
 def run(text: str, facts: LintFacts = LintFacts()) -> Linted:  # noqa: B008
