@@ -132,7 +132,7 @@ def meta_of(value: t.Any) -> t.Mapping[str, t.Any]:
 def annotations_of(value: t.Any) -> dict[str, str]:
     """The annotations as a Kubernetes client reads them: one that is no string takes all of them away."""
     found = meta_of(value).get("annotations")
-    if not isinstance(found, t.Mapping) or any(type(text) is not str for text in found.values()):
+    if not isinstance(found, t.Mapping) or any(not isinstance(text, str) for text in found.values()):
         return {}
     return {str(key): str(text) for key, text in found.items()}
 
@@ -213,7 +213,7 @@ def _alone(document: Document, facts: ManifestFacts) -> t.Iterator[LintFinding]:
         yield warning("manifest-kind-unknown", message, "make sure that the seed image has its CRD", "kind")
     for field in ("annotations", "labels"):
         texts = meta.get(field)
-        if isinstance(texts, t.Mapping) and any(type(text) is not str for text in texts.values()):
+        if isinstance(texts, t.Mapping) and any(not isinstance(text, str) for text in texts.values()):
             yield warning(
                 "manifest-strings",
                 f"metadata.{field} has a value that is no string, so all of them are lost. {_AFTER}",
@@ -285,7 +285,7 @@ def _with_strings(value: t.Any, field: str) -> t.Any:
     changed = copy.deepcopy(value)
     texts = changed["metadata"][field]
     for key, text in texts.items():
-        if type(text) is not str:
+        if not isinstance(text, str):
             texts[key] = {True: "true", False: "false"}[text] if isinstance(text, bool) else str(text or "")
     return changed
 
