@@ -77,7 +77,7 @@ test: venv collections system-packages ## run every test: the parts below, two a
 	@$(PY) tests/tools/run_parts.py --jobs $(JOBS) $(PARTS)
 
 # From the begin those that use two processes, from the end those that use one: see run_parts.py.
-PARTS := playbooks contract molecule eda awx docs unit module-runs build lint sanity
+PARTS := playbooks contract molecule eda awx docs unit oldest module-runs build lint sanity
 JOBS  := 2
 PYTEST = $(PY) -m pytest
 
@@ -163,9 +163,14 @@ molecule: venv collections ## run the molecule scenarios, one per role (SCENARIO
 	@$(PY) tests/tools/run_molecule.py $(SCENARIO)
 
 .PHONY: matrix
-matrix: venv collections ## run the unit tests on every supported Python and ansible-core found here
+matrix: venv collections ## run the unit tests on every supported Python and ansible-core found here (SANITY=1: and ansible-test)
 	$(say)
-	nox --session matrix
+	nox --session matrix $(if $(SANITY),-- sanity)
+
+.PHONY: oldest
+oldest: venv collections ## run the unit tests on the oldest ansible-core and kubernetes.core, where there is a Python for it
+	$(say)
+	nox --session oldest
 
 # --- documentation ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
@@ -18,6 +19,7 @@ import nox
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "tests/requirements/constraints.txt"
 COLLECTIONS = ".cache/collections"
+OLDEST_COLLECTIONS = ".cache/collections-oldest"
 
 # ansible-core, and the Pythons of its control node that this collection is tested on.
 MATRIX = {
@@ -90,27 +92,61 @@ def constraints_without_core() -> Path:
     return path
 
 
-def run_combination(session: nox.Session, core: str, python: str, directory: Path) -> None:
-    """The unit tests with one ansible-core on one Python, in an environment that is kept for the next time."""
-    inside = str(directory / "bin" / "python")
-    if not Path(inside).exists():
+def make_combination(session: nox.Session, core: str, python: str, directory: Path) -> Path:
+    """The Python of an environment with this ansible-core, which is kept for the next time."""
+    inside = directory / "bin" / "python"
+    if not inside.exists():
         session.run(python, "-m", "venv", str(directory))
-    pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = ["-r", "tests/requirements/unit.txt", "-c", str(constraints_without_core())]
     session.run(*pip, f"ansible-core=={core}", *wanted)
-    session.run(inside, "-m", "pytest", "--quiet", "tests/unit")
+    return inside
+
+
+def combinations(session: nox.Session) -> Iterator[tuple[str, Path]]:
+    """Every supported ansible-core and Python that this machine has, by name; the others are told of."""
+    for core, pythons in MATRIX.items():
+        for version in pythons:
+            name = f"ansible-core {core} on Python {version}"
+            python = usable_python(version)
+            if python:
+                directory = ROOT / ".cache" / "matrix" / f"core-{core}-py{version}"
+                yield name, make_combination(session, core, python, directory)
+            else:
+                session.warn(f"skipped, because this machine has no such Python: {name}")
+
+
+def run_units(session: nox.Session, inside: Path, collections: str) -> None:
+    """The unit tests with one kubernetes.core."""
+    path = f"pythonpath=.collections {collections} tests/sim tests/kubeapi"
+    session.run(str(inside), "-m", "pytest", "--quiet", "--override-ini", path, "tests/unit")
 
 
 @nox.session(venv_backend="none")
 def matrix(session: nox.Session) -> None:
-    """The unit tests on every supported Python and ansible-core that this machine has."""
-    absent = []
-    for core, pythons in MATRIX.items():
-        for version in pythons:
-            python = usable_python(version)
-            if python:
-                run_combination(session, core, python, ROOT / ".cache" / "matrix" / f"core-{core}-py{version}")
-            else:
-                absent.append(f"ansible-core {core} on Python {version}")
-    for combination in absent:
-        session.warn(f"skipped, because this machine has no such Python: {combination}")
+    """The unit tests on every supported Python and ansible-core that this machine has; the first also with the oldest
+    kubernetes.core. With `-- sanity` also ansible-test sanity on each: that takes minutes."""
+    session.run("python", "tests/tools/fetch_collections.py", COLLECTIONS)
+    session.run("python", "tests/tools/fetch_collections.py", "--oldest", OLDEST_COLLECTIONS)
+    for number, (name, inside) in enumerate(combinations(session)):
+        session.log(name)
+        run_units(session, inside, COLLECTIONS)
+        if number == 0:
+            session.log(f"{name}, with the oldest kubernetes.core")
+            run_units(session, inside, OLDEST_COLLECTIONS)
+        if "sanity" in session.posargs:
+            tool = "tests/tools/run_ansible_test.py"
+            path = {"PATH": f"{inside.parent}{os.pathsep}{os.environ['PATH']}"}
+            session.run(str(inside), tool, "sanity", "--requirements", "--color", "no", env=path)
+
+
+@nox.session(venv_backend="none")
+def oldest(session: nox.Session) -> None:
+    """The unit tests with the oldest ansible-core and kubernetes.core: the share of the matrix in `make test`."""
+    core, pythons = next(iter(MATRIX.items()))
+    python = usable_python(pythons[0])
+    if python is None:
+        session.skip(f"this machine has no Python {pythons[0]}")
+    session.run("python", "tests/tools/fetch_collections.py", "--oldest", OLDEST_COLLECTIONS)
+    directory = ROOT / ".cache" / "matrix" / f"core-{core}-py{pythons[0]}"
+    run_units(session, make_combination(session, core, python, directory), OLDEST_COLLECTIONS)

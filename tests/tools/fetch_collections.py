@@ -18,9 +18,13 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-WHEEL = Path(__file__).resolve().parent.parent / "requirements" / "ansible-wheel.txt"
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+WHEEL = REQUIREMENTS / "ansible-wheel.txt"
 # Collection -> the version that the pinned wheel has.
 COLLECTIONS = {"awx.awx": "24.6.1", "kubernetes.core": "6.2.0"}
+# The oldest that galaxy.yml allows, for `make matrix`.
+OLDEST_WHEEL = REQUIREMENTS / "ansible-wheel-oldest.txt"
+OLDEST = {"kubernetes.core": "5.2.0"}
 
 
 def installed_version(directory: Path) -> str | None:
@@ -37,10 +41,18 @@ def location(root: Path, collection: str) -> Path:
     return root / "ansible_collections" / Path(*collection.split("."))
 
 
-def download(directory: Path) -> Path:
+def download(directory: Path, requirement: Path) -> Path:
     """The pinned wheel, by pip, without its dependencies."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(directory), "--requirement", str(WHEEL)]
+    command += [
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--dest",
+        str(directory),
+        "--requirement",
+        str(requirement),
+    ]
     # The wheel is data here: it is never run, so the Python that it asks for does not matter.
     command += ["--python-version", "3.13"]
     if subprocess.run(command).returncode:
@@ -63,20 +75,23 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("root", type=Path, help="the collections path to put them into")
-    root: Path = parser.parse_args().root
+    parser.add_argument("--oldest", action="store_true", help="the oldest versions that are supported")
+    args = parser.parse_args()
+    root: Path = args.root
     root.mkdir(parents=True, exist_ok=True)
+    wanted, requirement = (OLDEST, OLDEST_WHEEL) if args.oldest else (COLLECTIONS, WHEEL)
 
-    missing = {name: v for name, v in COLLECTIONS.items() if installed_version(location(root, name)) != v}
+    missing = {name: v for name, v in wanted.items() if installed_version(location(root, name)) != v}
     if not missing:
         return
     print(f"fetching {', '.join(f'{name} {v}' for name, v in missing.items())} into {root}", flush=True)
     with tempfile.TemporaryDirectory(dir=root) as scratch:
-        wheel = download(Path(scratch))
+        wheel = download(Path(scratch), requirement)
         for collection, version in missing.items():
             extract(wheel, root, collection)
             found = installed_version(location(root, collection))
             if found != version:
-                sys.exit(f"The wheel has {collection} {found}, not {version}: correct COLLECTIONS in {__file__}.")
+                sys.exit(f"The wheel has {collection} {found}, not {version}: correct the versions in {__file__}.")
 
 
 if __name__ == "__main__":
