@@ -82,7 +82,7 @@ JOBS  := 2
 PYTEST = $(PY) -m pytest
 
 # All of them run even if one fails: lint shows everything there is to correct.
-LINT = lint-python lint-types lint-yaml lint-ansible lint-roles lint-licences lint-changelog
+LINT = lint-python lint-types lint-yaml lint-ansible lint-roles lint-licences lint-changelog lint-extra
 
 .PHONY: lint
 lint: venv collections ## check style, types, YAML, Ansible content, roles, licences, changelog
@@ -106,6 +106,8 @@ lint-licences:
 	@$(PY) tests/tools/check_licenses.py
 lint-changelog:
 	antsibull-changelog lint
+lint-extra:
+	nox --session extra-checks
 
 .PHONY: format
 format: venv ## rewrite the Python files in the one format
