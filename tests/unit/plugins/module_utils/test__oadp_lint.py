@@ -184,3 +184,32 @@ def rules_page() -> str:
 def test_the_page_of_the_rules_is_up_to_date() -> None:
     page = REPOSITORY / "docs" / "oadp_lint_rules.md"
     assert page.read_text(encoding="utf-8") == rules_page()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "pods",
+        "endpoints",
+        "controllerrevision",
+        "podmetrics",
+        "packagemanifest",
+        "replicaset",
+        "localvolume",
+        "po",
+        "RS",
+    ],
+)
+def test_what_the_product_excludes_is_told_in_any_spelling(resource: str) -> None:
+    (finding,) = run(corpus.APP.replace("deployments]", f"{resource}]")).findings
+    assert (finding.rule, finding.message) == ("oadp-excluded", f"{resource} must not be backed up")
+    assert finding.corrected is not None and resource not in finding.corrected
+
+
+@pytest.mark.parametrize(
+    "resource", ["pods", "endpoints", "controllerrevisions", "podmetrics", "packagemanifests", "replicasets"]
+)
+def test_a_backup_of_everything_has_to_exclude_each_of_them(resource: str) -> None:
+    excluded = corpus.CLEAN["everything in some namespaces"][0].replace(f"{resource}, ", "")
+    (finding,) = run(excluded).findings
+    assert (finding.rule, finding.message) == ("oadp-excluded", f"it takes all namespaced resources, {resource} too")
