@@ -27,7 +27,9 @@ DOCSITE = ROOT / "docs" / "docsite"
 COLLECTION = ROOT / ".collections" / "ansible_collections" / "sno" / "image_upgrade"
 BIN = Path(sys.executable).parent
 
-PAGES = ("docs/**/*", "roles/*/README.md", "awx/README.md", "extensions/**/README.md", "tests/**/README.md", "*.md")
+PAGES = ("docs/**/*", "roles/*/README.md", "extensions/**/README.md", "tests/**/README.md", "*.md")
+# Files that pages link to: the site offers them for download.
+DOWNLOADS = ("awx/**/*.yml", "extensions/eda/rulebooks/*.yml")
 # The site has a first page of its own.
 LEFT_OUT = {"README.md", "docs/docsite"}
 # A link to a file that is no page leads to the page that was made from it.
@@ -36,6 +38,8 @@ REDIRECTS = (
     (re.compile(r"\]\((?:\.\./)*plugins/inventory/(\w+)\.py\)"), r"](/reference/\1_inventory.rst)"),
     (re.compile(r"\]\((?:\.\./)*docs/docsite/index\.md\)"), r"](/index.md)"),
     (re.compile(r"\]\((?:\.\./)*README\.md\)"), r"](/index.md)"),
+    # A folder is no page at all.
+    (re.compile(r"\[([^]]+)\]\((?:\.\./)*[a-z_]+/?\)"), r"\1"),
 )
 GENERATED_TITLE = "Modules, plugins and roles\n=========================="
 TREE_ENTRY = re.compile(r"^    (\w+)_(module|role|inventory|event_source)$", re.MULTILINE)
@@ -66,7 +70,7 @@ def write(path: Path, content: bytes) -> bool:
 
 def page_files() -> list[Path]:
     """The files that become pages or stand on one, relative to the checkout."""
-    found = {path for pattern in PAGES for path in ROOT.glob(pattern) if path.is_file()}
+    found = {path for pattern in PAGES + DOWNLOADS for path in ROOT.glob(pattern) if path.is_file()}
     names = sorted(path.relative_to(ROOT) for path in found if not path.is_symlink())
     return [name for name in names if not any(name.as_posix().startswith(left) for left in LEFT_OUT)]
 
