@@ -32,8 +32,9 @@ def fixture_run_module(ansible_adhoc: t.Any) -> t.Callable[..., dict[str, t.Any]
         ("sno.image_upgrade.ibu_info", {}),
         ("sno.image_upgrade.ibu_stage", {"stage": "Idle"}),
         ("sno.image_upgrade.oadp_cleanup", {}),
+        ("sno.image_upgrade.oadp_lint", {"content": "kind: Backup"}),
     ],
-    ids=["ibu_info", "ibu_stage", "oadp_cleanup"],
+    ids=["ibu_info", "ibu_stage", "oadp_cleanup", "oadp_lint"],
 )
 def test_unreadable_kubeconfig_is_reported_and_no_secret_shown(
     run_module: t.Callable[..., dict[str, t.Any]], module: str, options: dict[str, t.Any]
