@@ -362,7 +362,7 @@ class TestBesides:
             ({"sysroot": "relative"}, "sysroot: 'relative'"),
             ({"sysroot": "/mnt/../etc"}, "sysroot: "),
             ({"command_prefix": "chroot '/host"}, "command_prefix: "),
-            ({"state": "absent"}, "name: None"),
+            ({"state": "absent"}, "name is not set"),
             ({"state": "gone"}, "state"),
         ]
         answers = ask_all([options for options, _words in refused])
