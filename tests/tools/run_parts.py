@@ -123,6 +123,11 @@ def left_behind(mark: str) -> list[str]:
     return told
 
 
+def interrupt(*_: object) -> None:
+    """To be told to end is as an interrupting key: nothing goes on alone."""
+    raise KeyboardInterrupt
+
+
 def table(results: list[Result], seconds: float) -> str:
     """The closing words."""
     lines = [f"  {one.part:<12} {'passed' if one.passed else 'FAILED'} {one.seconds:7.0f} s" for one in results]
@@ -139,6 +144,7 @@ def main() -> int:
 
     started, parts = time.monotonic(), Parts(args.parts)
     workers = [threading.Thread(target=parts.work, args=(number == 0,)) for number in range(args.jobs)]
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         for worker in workers:
             worker.start()
