@@ -46,12 +46,17 @@ def test_a_share_means_what_ansible_means(share: int, failed: int, fleet: int) -
     assert parse_budget("budget", f"{share}%").is_exceeded(failed, fleet) is (failed * 100 > share * fleet)
 
 
-@pytest.mark.parametrize("value", ["", "x", "-1", "101%", "5 percent", None, "5%%"])
+@pytest.mark.parametrize("value", ["", "x", "-1", "101%", "5 percent", "5%%"])
 def test_bad_budgets_name_option_and_value(value: object) -> None:
     with pytest.raises(InvalidOption) as caught:
         parse_budget("budget (ibu_budget)", value)
 
     assert "ibu_budget" in str(caught.value) and repr(value) in str(caught.value)
+
+
+def test_no_budget_at_all_is_told_so() -> None:
+    with pytest.raises(InvalidOption, match=r"^budget \(ibu_budget\) is not set; give a share"):
+        parse_budget("budget (ibu_budget)", None)
 
 
 @pytest.mark.parametrize("value", [1, "1", "20%", "100%", [1, 5, "20%"]])

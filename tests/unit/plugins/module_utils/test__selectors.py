@@ -111,7 +111,7 @@ def test_the_query_means_to_a_server_what_the_selector_means_here() -> None:
         ({"matchLabels": {"a" * 64: "b"}}, "s[0].matchLabels: 'aaa"),
         ({"matchLabels": {"Upper.io/a": "b"}}, "s[0].matchLabels: 'Upper.io/a'"),
         ({"matchExpressions": {"key": "a"}}, "s[0].matchExpressions: {'key': 'a'}"),
-        ({"matchExpressions": [{"operator": "Exists"}]}, "s[0].matchExpressions[0].key: None"),
+        ({"matchExpressions": [{"operator": "Exists"}]}, "s[0].matchExpressions[0].key is not set"),
         (expression("in", "a"), "s[0].matchExpressions[0].operator: 'in'"),
         (expression("In"), "s[0].matchExpressions[0].values: []"),
         (expression("NotIn"), "s[0].matchExpressions[0].values: []"),
