@@ -30,6 +30,8 @@ FETCHED = ROOT / ".cache" / "collections"
 SPEED = 1000
 RUN_TIMEOUT = 180.0
 POLL_SECONDS = 0.02
+# A killed run may finish the request that it is in, but not go on to the next; the tests share the machine.
+GONE_SECONDS = 30.0
 # Marks every process of a run, whatever session or process group it has put itself into.
 MARK = "IBU_TEST_RUN"
 
@@ -237,12 +239,26 @@ class Started:
         code = self.process.wait(RUN_TIMEOUT)
         return Run(code, self.output, self.ground.outcome_file)
 
-    def wait_until_gone(self, seconds: float) -> None:
+    def wait_until_gone(self, seconds: float = GONE_SECONDS) -> None:
         """Until not one process of the run is left."""
         try:
             until(lambda: self.process.poll() is not None and not self.processes(), seconds, "the run is gone")
         except AssertionError as error:
-            raise AssertionError(f"{error}; left: {self.processes()}\n{self.output}") from None
+            left = "".join(f"\n{pid}: {_what_it_does(pid)}" for pid in self.processes())
+            raise AssertionError(f"{error}; left: {left}\n{self.output}") from None
+
+
+def _what_it_does(pid: int) -> str:
+    """Its state, and where each of its threads waits: to be known of one that does not end."""
+    threads = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            state = (task / "stat").read_text().rpartition(")")[2].split()
+            threads.append(f"{task.name} {state[0]} of {state[1]} in {(task / 'wchan').read_text()}")
+    with contextlib.suppress(OSError):
+        signals = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Sig")]
+        return "; ".join([*threads, *signals])
+    return "has ended"
 
 
 def _is_marked(entry: Path, wanted: bytes) -> bool:

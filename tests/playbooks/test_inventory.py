@@ -196,5 +196,5 @@ def test_thousands_of_clusters_take_seconds(prepare: Any, tmp_path: Path, by_lab
     done = hub.ansible("ansible", "managed_clusters:!clusters_without_connection", "-i", str(source), "--list-hosts")
     seconds = time.monotonic() - began
     assert f"hosts ({count})" in done.stdout
-    # It takes 3 to 7 s by itself; the tests share the machine.
-    assert seconds < 20
+    # It takes 3 to 7 s by itself (make bench-hub); a request per cluster, one after the other, would take minutes.
+    assert seconds < 60

@@ -19,7 +19,6 @@ Prepare = Callable[..., Playground]
 
 FLEET = 40
 CLEAN: dict[str, list[str]] = {"backups": [], "restores": [], "deletebackuprequests": []}
-GONE_SECONDS = 10.0
 
 
 def left(numbers: range, **more: Any) -> dict[str, dict[str, Any]]:
@@ -208,7 +207,7 @@ def test_killed_at_any_moment_and_run_again_it_converges(
     with ground.start(str(book)) as run:
         until(lambda: moment(ground, run), 60, moment.__name__)
         run.kill(number, whom(run))
-        run.wait_until_gone(GONE_SECONDS)
+        run.wait_until_gone()
 
     again: Run = ground.play(book)
 

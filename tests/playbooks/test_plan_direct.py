@@ -43,7 +43,6 @@ LETTERS = {
 }
 # Slow enough that there is something to hit.
 KILL_SPEED = 300
-GONE_SECONDS = 10.0
 
 
 def plan(letters: str, concurrency: int = 10, **strategy: Any) -> list[dict[str, Any]]:
@@ -275,7 +274,7 @@ def test_a_plan_that_was_killed_goes_on(
     with ground.start(str(playbook(ground)), the_plan=letters) as started:
         until(lambda: moment(ground), 60, f"step {step} has begun")
         started.kill(number, started.processes())
-        started.wait_until_gone(GONE_SECONDS)
+        started.wait_until_gone()
     run = play(ground, "", the_plan=letters)
 
     assert run.code == 2, run.output
@@ -294,7 +293,7 @@ def test_an_aborted_plan_that_was_killed_prepares_nobody_again(prepare: Prepare)
     with ground.start(str(playbook(ground)), the_plan=letters) as started:
         until(lambda: any("Idle" in ground.stages(name) for name in names(1, 2, 3)), 60, "the abort has begun")
         started.kill(signal.SIGKILL, started.processes())
-        started.wait_until_gone(GONE_SECONDS)
+        started.wait_until_gone()
     run = play(ground, "", the_plan=letters)
 
     assert run.code == 0, run.output
