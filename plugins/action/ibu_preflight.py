@@ -89,6 +89,7 @@ class ActionModule(FleetAction):
         "outcome_file": {"type": "path"},
         "report_file": {"type": "path"},
         "on_blocked": {"type": "str", "choices": ["fail", "exclude"], "default": "fail"},
+        "refusal_fails": {"type": "str", "choices": ["task", "blocked", "all"], "default": "task"},
     }
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -113,18 +114,34 @@ class ActionModule(FleetAction):
         for line in lines:
             self.show(line)
         blocked = _blocked(findings)
-        if blocked and options["on_blocked"] == "fail":
-            raise IbuError(
-                f"{len(blocked)} of {len(names)} clusters are not ready for {', '.join(actions)}; nothing was changed. "
-                "Mend what is listed above, leave them out with --limit, or go on without them "
-                "(ibu_on_blocked=exclude)"
+        refused = bool(blocked) and options["on_blocked"] == "fail"
+        failed = blocked
+        if refused:
+            failed = self._refuse(
+                f"{len(blocked)} of {len(names)} clusters are not ready for {', '.join(actions)}",
+                names,
+                blocked,
+                options["refusal_fails"],
             )
         return {
             "changed": False,
             "findings": plain_findings(findings),
             "not_checked": plain_unknown(findings),
             "ready": [name for name in names if name not in blocked],
-            "failed_clusters": blocked,
+            "refused": refused,
+            "failed_clusters": failed,
+        }
+
+    def _refuse(self, why: str, names: t.Sequence[str], blocked: dict[str, str], fails: str) -> dict[str, str]:
+        """The clusters whose hosts a verdict is to fail. Raises IbuError where the task itself is to."""
+        said = f"{why}; nothing was changed. Mend what is listed above"
+        if fails == "task":
+            raise IbuError(f"{said}, leave them out with --limit, or go on without them (ibu_on_blocked=exclude)")
+        self.show(f"{said}, or go on without them (ibu_on_blocked=exclude)")
+        if fails == "blocked":
+            return blocked
+        return {
+            name: blocked.get(name, f"{name}: never started: preflight refused the rollout: {why}") for name in names
         }
 
 

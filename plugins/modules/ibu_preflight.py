@@ -112,6 +112,15 @@ options:
     type: str
     choices: [fail, exclude]
     default: fail
+  refusal_fails:
+    description:
+      - What fails where O(on_blocked=fail) and clusters cannot be used.
+      - V(task) fails the task. Ansible then ends the run, with one failed host.
+      - V(blocked) and V(all) return the hosts that a verdict task is to fail in RV(failed_clusters), those that cannot be used, or with
+        them all the others, which were never started. AWX relaunches a job on the hosts that have failed.
+    type: str
+    choices: [task, blocked, all]
+    default: task
 seealso:
   - module: sno.image_upgrade.ibu_fleet
   - module: sno.image_upgrade.seed_info
@@ -215,8 +224,13 @@ ready:
   type: list
   elements: str
   sample: [site-0001, site-0002]
+refused:
+  description: Whether nothing is to be begun, because O(on_blocked=fail) and clusters cannot be used.
+  returned: success
+  type: bool
+  sample: false
 failed_clusters:
-  description: All that speaks against each host that cannot be used.
+  description: All that speaks against each host that cannot be used; with O(refusal_fails=all) also each host that was not begun with.
   returned: success
   type: dict
   sample: {site-0009: "ConfigMap openshift-adp/oadp-cm does not exist on the cluster → create it before Prep"}

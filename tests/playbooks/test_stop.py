@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .runs import Playground, failing, names, scenario
+from .runs import ROOT, Playground, Run, failing, names, scenario
 
 Prepare = Callable[..., Playground]
 
@@ -236,6 +237,50 @@ def test_one_drive_and_one_gate_per_batch(prepare: Prepare) -> None:
     assert run.document["batches"] == [names(1), names(2, 3), names(4, 5)]
     assert run.output.count("Gate | Begin the batch") == 3
     assert run.output.count("Drive every cluster of the batch to Upgrade") == 3
+
+
+# --- in a job of AWX, which is relaunched on the hosts that have failed ---------------------------------------------
+
+REFUSED = r"(site-\d+): never started: preflight refused the rollout: 1 of 3 clusters are not ready for Prep"
+
+
+def failed_hosts(run: Run) -> list[str]:
+    """Whom AWX would take."""
+    return re.findall(r"^(\S+) +: .* failed=[1-9]", run.output, re.M)
+
+
+def test_a_refusal_of_the_preflight_fails_every_host_in_a_job_and_one_elsewhere(prepare: Prepare) -> None:
+    ground = prepare(scenario(3, troubles={"site-0002": {"kubeconfig_empty": {}}}), **SHORT)
+
+    run = ground.play("upgrade", awx_job_id=7)
+    assert run.code == 2, run.output
+    assert failed_hosts(run) == names(1, 2, 3)
+    # Each that is ready says why it failed nevertheless.
+    assert sorted(set(re.findall(REFUSED, run.words))) == names(1, 3)
+    assert re.search(r"fatal: \[site-0002\]: FAILED! => \S+ \S+ msg: .?ibu_kubeconfig", run.words), run.output
+
+    # Its point is what was found: a relaunch checks these again.
+    run = ground.play("preflight", awx_job_id=7, ibu_report_file=str(ground.directory / "preflight.json"))
+    assert failed_hosts(run) == names(2), run.output
+
+    plan = [{"actions": ["Prep"], "rolloutStrategy": {"maxConcurrency": 3}}]
+    run = ground.play("group_upgrade", awx_job_id=7, group_upgrade_engine="direct", ibgu_plan=plan, ibu_stop_after=None)
+    assert failed_hosts(run) == names(1, 2, 3), run.output
+
+    run = ground.play("upgrade")
+    assert failed_hosts(run) == names(1), run.output
+    assert "leave them out with --limit" in run.words
+    assert ground.touched() == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_every_preflight_in_front_of_a_rollout_refuses_the_whole_job(path: Path) -> None:
+    text = path.read_text()
+    wanted = "blocked" if path.stem == "preflight" else "all"
+    declared = re.findall(
+        r"preflight_refusal_fails: \"{{ \(awx_job_id is defined\) \| ternary\('(\w+)', 'task'\) }}", text
+    )
+    assert declared == [wanted] * text.count("sno.image_upgrade.preflight\n")
 
 
 # --- going on afterwards ------------------------------------------------------------------------------------------
