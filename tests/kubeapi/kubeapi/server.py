@@ -36,6 +36,7 @@ from .client import Api, Document
 
 CRDS = HERE.parent / "crds"
 START_TIMEOUT = 60.0
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A server lives for a minute or so: to save a few MB costs a tenth of its time.
 GO_SETTINGS = {"GOGC": "400"}
 # Below the range from which Linux takes the local ports of outgoing connections: nobody grabs it while we are down.
@@ -336,7 +337,8 @@ class KubeApi:
 def load_documents(folder: Path) -> list[Document]:
     """Every document of the YAML files in a folder."""
     files = sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")])
-    return [document for file in files for document in yaml.safe_load_all(file.read_text()) if document]
+    texts = (file.read_text() for file in files)
+    return [document for text in texts for document in yaml.load_all(text, Loader=_LOADER) if document]
 
 
 def as_flags(flags: dict[str, object]) -> list[str]:

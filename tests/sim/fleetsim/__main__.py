@@ -17,7 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from fleetsim.fleet import SimFleet
+from fleetsim.fleet import CRD_DIR, SimFleet
+from fleetsim.resources import load_registries
 from fleetsim.scenario import Scenario, ScenarioError, load
 from fleetsim.troubles import describe
 
@@ -104,6 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fleetsim: {args.scenario}: {error}", file=sys.stderr)
         return 2
     return asyncio.run(_serve(args, scenario) if args.command == "serve" else _run(args, scenario))
+
+
+def prepare() -> None:
+    """For `fleetsim.warm`: what every fleet reads at its start."""
+    load_registries(CRD_DIR)
 
 
 def warm(arguments: list[str], files: list[int]) -> int:

@@ -25,6 +25,7 @@ from fleetsim.selectors import Predicate, both, field_selector, label_selector
 from fleetsim.store import Record, dumps
 from fleetsim.verbs import Notes
 from fleetsim.watch import serve_watch
+from fleetsim.yamls import read
 
 
 @dataclass(slots=True)
@@ -240,7 +241,7 @@ async def _body(request: web.BaseRequest) -> Any:
     if not raw:
         return {}
     try:
-        return yaml.safe_load(raw) if "yaml" in request.content_type else json.loads(raw)
+        return read(raw) if "yaml" in request.content_type else json.loads(raw)
     except (ValueError, yaml.YAMLError) as error:
         raise errors.bad_request(f"the object provided is unrecognized: {error}") from None
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import cel
 import jsonschema
-import yaml
+
+from fleetsim.yamls import read_all
 
 Cause = tuple[str, str, str]  # reason, message, field
 
@@ -275,7 +276,7 @@ def load_crds(folder: Path | None) -> Iterator[Crd]:
     if folder is None or not folder.is_dir():
         return
     for path in sorted((*folder.glob("*.yml"), *folder.glob("*.yaml"))):
-        for document in yaml.safe_load_all(path.read_text()):
+        for document in read_all(path.read_text()):
             if isinstance(document, dict) and document.get("kind") == "CustomResourceDefinition":
                 yield from _versions(document["spec"])
 

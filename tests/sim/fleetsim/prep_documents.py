@@ -15,12 +15,11 @@ import yaml
 from fleetsim.agent import StageFailed
 from fleetsim.ports import Object
 from fleetsim.troubles import PREP_FAILURES
+from fleetsim.yamls import read_all
 
 if TYPE_CHECKING:
     from fleetsim.agent import Agent
 
-# The agent's parser is a port of libyaml and has its words.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LAST_WAVE = 2147483647
 WAVE = "lca.openshift.io/apply-wave"
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
@@ -39,7 +38,7 @@ class Undecodable(Exception):
 def documents(text: str) -> Iterator[Object]:
     """Every document that is not empty. A document without a kind is none."""
     try:
-        found = list(yaml.load_all(text, Loader=_LOADER))
+        found = read_all(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Undecodable(f"yaml: line {line}: {error.problem}") from None

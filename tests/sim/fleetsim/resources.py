@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,8 +144,12 @@ class Registry:
         return any(r.group == group and r.table not in absent for r in self)
 
 
+@functools.cache
 def load_registries(crd_dir: Path | None) -> tuple[Registry, Registry]:
-    """The registry of a cluster and that of the hub. A CRD file wins over the built-in table."""
+    """The registry of a cluster and that of the hub. A CRD file wins over the built-in table.
+
+    Nobody changes a registry, so all fleets of a process share them.
+    """
     found = {
         **{(g, v, p): Resource(g, v, p, k, n, s, st) for g, v, p, k, n, s, st in _BUILT_IN},
         **{(g, v, p): Resource(g, v, p, k, n, s, st, custom=True) for g, v, p, k, n, s, st in _CUSTOM},

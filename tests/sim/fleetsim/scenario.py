@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fleetsim.ports import LCA_NAMESPACE, OADP_NAMESPACE, Durations, Object
 from fleetsim.seedgen import SeedPlan
 from fleetsim.seedimage import SeedImage
 from fleetsim.troubles import Troubles
+from fleetsim.yamls import read
 
 
 class ScenarioError(ValueError):
@@ -182,7 +181,7 @@ def _durations(data: dict[str, Any], rng: random.Random) -> Durations:
 
 def load(source: dict[str, Any] | Path, speed: float | None = None) -> Scenario:
     """From a file or from the same thing as a dictionary."""
-    data: dict[str, Any] = yaml.safe_load(source.read_text()) if isinstance(source, Path) else source
+    data: dict[str, Any] = read(source.read_text()) if isinstance(source, Path) else source
     if not isinstance(data, dict):
         raise ScenarioError("a scenario is a mapping")
     _check(data, _KEYS, "scenario")

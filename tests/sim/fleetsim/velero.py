@@ -13,6 +13,7 @@ import yaml
 from fleetsim.agent import StageFailed
 from fleetsim.objectstore import BACKUPS, CLUSTER_ID, REQUESTS, RESTORES
 from fleetsim.ports import OADP_NAMESPACE, Object
+from fleetsim.yamls import read_all
 
 if TYPE_CHECKING:
     from fleetsim.agent import Agent
@@ -35,7 +36,7 @@ async def _documents(a: Agent, kind: str) -> list[Object]:
             )
         for text in (config.get("data") or {}).values():
             with contextlib.suppress(yaml.YAMLError):
-                found += [d for d in yaml.safe_load_all(text) if isinstance(d, dict) and d.get("kind") == kind]
+                found += [d for d in read_all(text) if isinstance(d, dict) and d.get("kind") == kind]
     return sorted(found, key=lambda d: (_wave(d), d["metadata"]["name"]))
 
 

@@ -4,9 +4,10 @@
 """Processes that start at once: forks of one that has done its imports.
 
 To import the simulator takes longer than most tests of it, and to import Ansible longer than most playbooks. A `Warm`
-process is started once, imports a module and then forks a child for each `spawn`; the child calls the module's function
-`warm` with the given arguments. It has the directory, the environment and the open files that it is given, and nothing
-of other children's. The warm process ends with its owner, whatever becomes of that one.
+process is started once, imports a module, calls its function `prepare` if there is one, and then forks a child for each
+`spawn`; the child calls the module's function `warm` with the given arguments. It has the directory, the environment
+and the open files that it is given, and nothing of other children's. The warm process ends with its owner, whatever
+becomes of that one.
 """
 
 from __future__ import annotations
@@ -170,6 +171,8 @@ def main(name: str, number: int) -> None:
     """Import, then fork until the owner is gone."""
     connection = socket.socket(fileno=number)
     module = importlib.import_module(name)
+    if hasattr(module, "prepare"):
+        module.prepare()
     signal.signal(signal.SIGCHLD, _reap)
     connection.sendall(b"r")
     while asked := _receive(connection):
