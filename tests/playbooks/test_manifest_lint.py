@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import yaml
 
 from fleetsim.refusals import labelled, manifest
 
-from .runs import ANSIBLE_PLAYBOOK, ROOT, Playground, playground, scenario
+from .runs import ANSIBLE_PLAYBOOK, Playground, ansible, playground, scenario
 
 COUNT = "lca.openshift.io/target-ocp-version-manifest-count"
 WRAPPED = """\
@@ -36,17 +35,13 @@ data:
 
 
 def lint(folder: Path, **variables: Any) -> tuple[int, str]:
-    done = subprocess.run(
+    done = ansible(
         [str(ANSIBLE_PLAYBOOK), "playbooks/manifest_lint.yml", "-e", json.dumps(variables)],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        folder,
+        {"PATH": "/usr/bin:/bin", "HOME": str(folder)},
     )
     # Ansible shows a result as YAML, where quotes are doubled.
-    return done.returncode, " ".join((done.stdout + done.stderr).split()).replace("''", "'")
+    return done.code, " ".join(done.output.split()).replace("''", "'")
 
 
 def test_files_are_linted_without_a_cluster_and_policies_counted(tmp_path: Path) -> None:

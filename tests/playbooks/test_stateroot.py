@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from fleetsim.sysroots import RPM_OSTREE, SET_DEFAULT, ScratchSysroot, why_not
 
-from .runs import ANSIBLE_PLAYBOOK, ROOT, RUN_TIMEOUT
+from .runs import ANSIBLE_PLAYBOOK, ansible
 
 OLD, NEW, THIRD = "rhcos", "rhcos_4.17.3", "rhcos_4.18.0_rc.1"
 
@@ -55,21 +54,11 @@ def fixture_ask_all(tmp_path: Path) -> AskAll:
 
     def ask_all(asked: list[dict[str, Any]], *arguments: str) -> list[Answer]:
         (tmp_path / "play.yml").write_text(json.dumps([_play(asked, tmp_path / "answers.json")]))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        done = subprocess.run(
-            [str(ANSIBLE_PLAYBOOK), "-i", str(tmp_path / "inventory"), *arguments, str(tmp_path / "play.yml")],
-            cwd=ROOT,
-            env={**kept, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "true"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_TIMEOUT,
-            check=False,
-        )
-        output = done.stdout + done.stderr
-        assert done.returncode == 0, output
+        where = ["-i", str(tmp_path / "inventory"), *arguments, str(tmp_path / "play.yml")]
+        done = ansible([str(ANSIBLE_PLAYBOOK), *where], tmp_path)
+        assert done.code == 0, done.output
         answers = json.loads((tmp_path / "answers.json").read_text())
-        return [{"failed": False, **answer, "output": output} for answer in answers]
+        return [{"failed": False, **answer, "output": done.output} for answer in answers]
 
     return ask_all
 

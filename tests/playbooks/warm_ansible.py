@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the sno.image_upgrade authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ansible-playbook for `fleetsim.warm`: what every run imports and looks up is there already, a fork runs one playbook.
+"""Ansible for `fleetsim.warm`: what every run imports and looks up is there already, a fork runs one command.
 
 Ansible compiles the code of a collection anew in each run, which is a third of what a short run costs. What it reads of
 its environment while it is imported is that of the warm process, the same for every run; `runs.py` starts a program of
@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible import constants
-from ansible.cli.playbook import main
 from ansible.plugins import loader
 from ansible.utils.path import cleanup_tmp_file
 
@@ -29,6 +28,9 @@ PLUGINS = TESTS.parent / "plugins"
 
 # What every run comes to import, and what belongs to no run.
 _MODULES = (
+    "ansible.cli.adhoc",
+    "ansible.cli.inventory",
+    "ansible.cli.playbook",
     "ansible.executor.playbook_executor",
     "ansible.executor.task_queue_manager",
     "ansible.plugins.action",
@@ -78,13 +80,15 @@ def prepare() -> None:
 
 
 def warm(arguments: list[str], files: list[int]) -> None:
-    """Become `ansible-playbook ARGUMENTS`; its end is a SystemExit, as that of the program."""
-    assert not files
-    sys.argv = [str(Path(sys.executable).with_name("ansible-playbook")), *arguments]
+    """Become the command; its end is a SystemExit, as that of the program. A file is for standard error."""
+    for file in files:
+        os.dup2(file, 2)
+    program = Path(arguments[0]).name.removeprefix("ansible").removeprefix("-") or "adhoc"
+    sys.argv = arguments
     _take_own_folder(os.environ["ANSIBLE_LOCAL_TEMP"])
     # It says so of what `prepare` did.
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
-    main()
+    sys.modules[f"ansible.cli.{program}"].main()
 
 
 def _take_own_folder(parent: str) -> None:
