@@ -210,6 +210,11 @@ class Playground:
         return {name: entries for name, entries in found.items() if entries}
 
 
+def _hang_up_ends() -> None:
+    """As in a terminal, also where the tests themselves were started with nohup, which the run would inherit."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Started:
     """A run in the background. Ends with the context, whatever it left behind."""
 
@@ -226,6 +231,7 @@ class Started:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_hang_up_ends,
             )
 
     def __enter__(self) -> Started:
