@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 CRD = "imagebasedgroupupgrades.lcm.openshift.io"
 GROUPS = {"own": "lcm.openshift.io", "upstream": "lcm.upstream.example.com"}
-RANDOM = 20_000
+RANDOM = 5_000
 IN_ONE_REQUEST = 100
 
 ABSENT = object()

@@ -72,11 +72,13 @@ def test_upgrade_to_the_end(binaries: Binaries, tmp_path: Path) -> None:
 
 
 def test_automatic_rollback(binaries: Binaries, tmp_path: Path) -> None:
-    with Standin(tmp_path / "server", troubles={"postpivot_failure": {"err": "failed to run recert"}}) as cluster:
-        code, entry, output = play(cluster, tmp_path, "upgrade")
+    """An operator stays unhealthy after the pivot, and the watchdog fires."""
+    with Standin(tmp_path / "server", troubles={"init_monitor_timeout": None}) as cluster:
+        watchdog = {"initMonitorTimeoutSeconds": 60}
+        code, entry, output = play(cluster, tmp_path, "upgrade", ibu_auto_rollback_on_failure=watchdog)
         assert code == 2, output
         assert entry["result"] == "rolled_back"
-        assert entry["message"] == "Rollback due to postpivot failure: failed to run recert"
+        assert entry["message"] == "Rollback due to LCA Init Monitor timeout, after 1m0s"
         assert entry["version_after"] == "4.16.8"
 
         code, entry, output = play(cluster, tmp_path, "abort")
