@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -37,6 +38,8 @@ class Result:
     part: str
     passed: bool
     seconds: float
+    # Of the processors, by all of its processes that were waited for: what there is to save when other things run too.
+    cpu_seconds: float
 
 
 class Parts:
@@ -65,23 +68,27 @@ class Parts:
     def _run(self, part: str, mark: str) -> Result:
         print(f"-- {part}: started", flush=True)
         started = time.monotonic()
-        done = subprocess.run(
-            ["make", "--no-print-directory", part],
-            env={**os.environ, MARK: mark},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                ["make", "--no-print-directory", part],
+                env={**os.environ, MARK: mark},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            _pid, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            said = output.read()
         left = left_behind(mark)
         seconds = time.monotonic() - started
-        passed = done.returncode == 0 and not left
+        passed = process.returncode == 0 and not left
         with self._lock:
-            sys.stdout.buffer.write(done.stdout)
+            sys.stdout.buffer.write(said)
             for line in left:
                 print(f"{part}: left running, and ended now: {line}")
             print(f"-- {part}: {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
-        return Result(part, passed, seconds)
+        return Result(part, passed, seconds, usage.ru_utime + usage.ru_stime)
 
     def stop(self) -> None:
         """Nothing new, and an end to what runs."""
@@ -130,9 +137,13 @@ def interrupt(*_: object) -> None:
 
 def table(results: list[Result], seconds: float) -> str:
     """The closing words."""
-    lines = [f"  {one.part:<12} {'passed' if one.passed else 'FAILED'} {one.seconds:7.0f} s" for one in results]
-    failed = sum(not one.passed for one in results)
-    return "\n".join(["\n== results", *lines, f"{len(results) - failed} passed, {failed} failed, {seconds:.0f} s"])
+    lines = [
+        f"  {one.part:<12} {'passed' if one.passed else 'FAILED'} {one.seconds:7.0f} s, {one.cpu_seconds:5.0f} s CPU"
+        for one in results
+    ]
+    failed, cpu = sum(not one.passed for one in results), sum(one.cpu_seconds for one in results)
+    closing = f"{len(results) - failed} passed, {failed} failed, {seconds:.0f} s, {cpu:.0f} s CPU"
+    return "\n".join(["\n== results", *lines, closing])
 
 
 def main() -> int:
