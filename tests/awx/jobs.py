@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,11 @@ from fleetsim.testing import Fleet
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = f"{ROOT}/.collections:{ROOT}/.cache/collections"
+
+# The credentials of a template that names none: awx_setup.yml
+BY_DEFAULT = ["SNO clusters", "SNO hub"]
+# What comes from credentials, and never from the inventory.
+INJECTED = ("ibu_kubeconfig", "ibu_hub_kubeconfig")
 
 # Fast enough for the simulator's clock.
 QUICK = {
@@ -59,6 +67,12 @@ def template(name: str) -> dict[str, Any]:
         shared = [data[part] for part in re.findall(r"awx_\w+_vars", given)]
         given = {key: value for part in shared for key, value in part.items()}
     return {**found, "extra_vars": without_raw({**data["awx_job_defaults"], **given})}
+
+
+def nodes_of(workflow: str) -> dict[str, dict[str, Any]]:
+    """The nodes of a workflow, by identifier."""
+    nodes = objects("workflows")["awx_workflow_nodes"]
+    return {node["identifier"]: node for node in nodes if node["workflow"] == workflow}
 
 
 def answers_of(name: str, **given: Any) -> dict[str, Any]:
@@ -122,6 +136,8 @@ class Controller:
     directory: Path
     fleet: Fleet
     numbers: Any = field(default_factory=lambda: itertools.count(1))
+    # What the last update of the inventory has found.
+    synchronized: dict[str, dict[str, Any]] | None = None
 
     def launch(
         self,
@@ -139,7 +155,7 @@ class Controller:
         number = next(self.numbers)
         private = self.directory / f"awx_{number}"
         self._project(private)
-        arguments, environment = self._credentials(private)
+        arguments, environment = self._credentials(private, template(name).get("credentials", BY_DEFAULT))
         self._write(private / "inventory" / "hosts", self._inventory(), 0o700)
         meta_variables = {
             "awx_job_id": number,
@@ -156,17 +172,19 @@ class Controller:
         settings = {"job_timeout": timeout, "suppress_ansible_output": True, "suppress_output_file": True}
         self._write(private / "env" / "settings", json.dumps(settings), 0o600)
         job = Job("running", "", {}, None, private)
-        done = ansible_runner.interface.run(
-            private_data_dir=str(private),
-            ident=str(number),
-            playbook=template(name)["playbook"],
-            inventory=str(private / "inventory" / "hosts"),
-            envvars={**self._environment(number, private), **environment},
-            event_handler=lambda event: _note(job, event),
-            cancel_callback=(lambda: cancel(job)) if cancel else None,
-            quiet=True,
-        )
+        with _cancel_signal():
+            done = ansible_runner.interface.run(
+                private_data_dir=str(private),
+                ident=str(number),
+                playbook=template(name)["playbook"],
+                inventory=str(private / "inventory" / "hosts"),
+                envvars={**self._environment(number, private), **environment},
+                event_handler=lambda event: _note(job, event, cancel),
+                quiet=True,
+            )
         job.status = done.status
+        # pytest shows it where the test fails.
+        print(f"--- job {number}, {name}: {job.status}\n{job.log}")
         return job
 
     def _project(self, private: Path) -> None:
@@ -178,27 +196,64 @@ class Controller:
     def _inventory(self) -> str:
         """The inventory as AWX writes it: a script that prints hosts, variables and AWX's own numbers of them."""
         fleet = yaml.safe_load(self.fleet.inventory.read_text())["all"]["children"]["fleet"]
-        shared = {name: value for name, value in fleet["vars"].items() if name != "ibu_seed_image_ref"}
+        shared = {name: value for name, value in fleet["vars"].items() if name not in ("ibu_seed_image_ref", *INJECTED)}
         members = {
-            # How awx/inventory/managed_clusters.yml makes them; the kubeconfig comes from the credential.
-            name: {"ibu_context": name, "remote_tower_enabled": "true", "remote_tower_id": number}
-            for number, name in enumerate(fleet["hosts"], 1)
+            name: {**variables, "remote_tower_enabled": "true", "remote_tower_id": number}
+            for number, (name, variables) in enumerate(self._hosts(list(fleet["hosts"])).items(), 1)
         }
         data = {"all": {"hosts": list(members), "vars": shared}, "_meta": {"hostvars": members}}
         return f"#! /usr/bin/env python3\n# -*- coding: utf-8 -*-\nprint({json.dumps(data)!r})\n"
 
-    def _credentials(self, private: Path) -> tuple[list[str], dict[str, str]]:
-        """Inject the credential of the clusters as AWX does: its files, environment and extra variables."""
-        kind = next(one for one in objects("credential_types")["awx_credential_types"] if "clusters" in one["name"])
-        secret = {"kubeconfig": self._merged_kubeconfig()}
+    def _hosts(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        """What the inventory source has left in AWX's database; without a hub, what it would have."""
+        if not self.fleet.hub_kubeconfig.exists():
+            return {name: {"ibu_context": name} for name in names}
+        # One look serves the jobs that follow: update_cache_timeout.
+        self.synchronized = self.synchronized or self._synchronize()
+        return self.synchronized
+
+    def _synchronize(self) -> dict[str, dict[str, Any]]:
+        """An update of the inventory: the variables of every host."""
+        (source,) = objects("inventories")["awx_inventory_sources"]
+        private = self.directory / "awx_inventory"
+        self._project(private)
+        _arguments, environment = self._credentials(private, [source["credential"]])
+        done = subprocess.run(
+            ["ansible-inventory", "-i", source["source_path"], "--list", "--export"],
+            cwd=private / "project",
+            env={**self._environment(0, private), "ANSIBLE_FORCE_COLOR": "False", **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        # This is how ansible-inventory writes text that is not to be taken for a template.
+        listed = json.loads(done.stdout, object_hook=lambda found: found.get("__ansible_unsafe", found))
+        return dict(listed["_meta"]["hostvars"])
+
+    def _credentials(self, private: Path, names: list[str]) -> tuple[list[str], dict[str, str]]:
+        """Inject credentials as AWX does: their files, environment and extra variables."""
+        types = {one["name"]: one for one in objects("credential_types")["awx_credential_types"]}
+        secrets = {"SNO clusters": self._merged_kubeconfig()}
+        if self.fleet.hub_kubeconfig.exists():
+            secrets["SNO hub"] = self.fleet.hub_kubeconfig.read_text()
         count = itertools.count(1)
 
         def write(_name: str, text: str) -> str:
             return str(self._write(private / "env" / f"tmp_{next(count)}", text, 0o600))
 
-        injected = checks.inject(without_raw(kind["injectors"]), secret, write)
-        path = self._write(private / "env" / "tmp_vars", yaml.safe_dump(injected["extra_vars"]), 0o400)
-        return ["-e", f"@{path}"], injected["env"]
+        arguments: list[str] = []
+        environment: dict[str, str] = {}
+        for credential in objects("credentials")["awx_credentials"]:
+            if credential["name"] in secrets.keys() & set(names):
+                injectors = without_raw(types[credential["credential_type"]]["injectors"])
+                injected = checks.inject(injectors, {"kubeconfig": secrets[credential["name"]]}, write)
+                path = write("extra_vars", yaml.safe_dump(injected["extra_vars"]))
+                arguments += ["-e", f"@{path}"]
+                environment |= injected["env"]
+        return arguments, environment
 
     def _merged_kubeconfig(self) -> str:
         """One kubeconfig for all clusters, with a context for each, as `kubectl config view --flatten` makes it."""
@@ -236,12 +291,25 @@ class Controller:
         return path
 
 
-def _note(job: Job, event: Mapping[str, Any]) -> bool:
-    """What AWX keeps of an event."""
+@contextlib.contextmanager
+def _cancel_signal() -> Iterator[None]:
+    """A job is canceled by TERM to ansible-runner, which takes it for the whole process; then it is the test's."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _note(job: Job, event: Mapping[str, Any], cancel: Callable[[Job], bool] | None) -> bool:
+    """What AWX keeps of an event; a person who sees it may cancel the job."""
     if event.get("stdout"):
         job.log += event["stdout"] + "\n"
     if event["event"] == "playbook_on_stats":
         data = event["event_data"]
         job.artifacts = data.get("artifact_data", {})
         job.stats = {key: data.get(key) or {} for key in ("ok", "failures", "dark", "processed")}
+    if cancel and cancel(job):
+        os.kill(os.getpid(), signal.SIGTERM)
     return False

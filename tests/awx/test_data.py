@@ -13,14 +13,20 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 from fakeawx import checks
 
-from .jobs import ROOT, objects, template, without_raw
+from .jobs import ROOT, answers_of, extra_variables, nodes_of, objects, template, without_raw
 
 TEMPLATES = [one["name"] for one in objects("job_templates")["awx_job_templates"]]
 QUESTIONS: dict[str, dict[str, Any]] = objects("survey_questions")["awx_survey_questions"]
-NODES = {node["identifier"]: node for node in objects("workflows")["awx_workflow_nodes"]}
+WORKFLOWS = {one["name"]: one for one in objects("workflows")["awx_workflows"]}
+ROLLOUT, RECOVERY = "SNO image upgrade", "SNO recover failed clusters"
+WAYS = ("success", "failure", "always")
+# Templates whose jobs change no cluster.
+READ_ONLY = {"SNO preflight", "SNO must-gather", "SNO status"}
 TYPES: dict[str, dict[str, Any]] = {one["name"]: one for one in objects("credential_types")["awx_credential_types"]}
 
 # Playbooks that are no jobs, and why.
@@ -141,6 +147,14 @@ def as_answer(default: Any) -> Any:
     return ",".join(map(str, default)) if isinstance(default, list) else default
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_what_runs_on_no_cluster_has_the_inventory_without_one(name: str) -> None:
+    plays = yaml.safe_load((ROOT / template(name)["playbook"]).read_text())
+    is_local = {play["hosts"] for play in plays} == {"localhost"}
+    assert is_local == (template(name).get("inventory") == "SNO control node")
+    assert not (is_local and credentials_of(name))
+
+
 def test_the_batches_asked_for_are_those_of_the_playbooks() -> None:
     declared = re.findall(r"ibu_serial \| default\((.*?)\) ", (ROOT / "playbooks/upgrade.yml").read_text())
     assert QUESTIONS["batches"]["default"] == as_answer(yaml.safe_load(declared[0]))
@@ -157,6 +171,29 @@ def test_what_a_template_sets_is_read(name: str) -> None:
 def test_the_defaults_of_all_templates_are_read_somewhere() -> None:
     everything = {variable for name in TEMPLATES for variable in known(template(name)["playbook"])}
     assert objects("job_templates")["awx_job_defaults"].keys() <= everything
+
+
+# What people type, and what Ansible makes of it.
+TYPED = {"batches": "5", "names": "7", "canary": "12", "seed_version": "4.18.9", "selectors": "[]"}
+
+
+@pytest.mark.parametrize("typed", [{}, TYPED], ids=["the defaults", "numbers"])
+def test_an_answer_may_be_read_as_a_number_or_as_nothing(typed: dict[str, str], tmp_path: Path) -> None:
+    """From 2.19 on ansible-core reads an answer as YAML does that has no quotes, although AWX writes it with quotes."""
+    found: dict[str, Any] = {}
+    for name in TEMPLATES:
+        asked = template(name).get("survey", [])
+        answers = answers_of(name, **{key: value for key, value in typed.items() if key in asked})
+        path = tmp_path / "extravars"
+        path.write_text(extra_variables(name, answers, {}, tmp_path))
+        variables = DataLoader().load_from_file(str(path), trusted_as_template=True)
+        templar = Templar(variables=variables)
+        found |= {key: templar.template(variables[key]) for key in template(name)["extra_vars"]}
+    assert found["ibu_serial"] == (["5"] if typed else ["1", "5", "20%"])
+    assert found["velero_debug_names"] == (["7"] if typed else [])
+    assert found["group_upgrade_canary"] == (["12"] if typed else [])
+    assert found["seed_image_remove"] == []
+    assert found["ibgu_plan"][0]["actions"] == ["Prep"]
 
 
 def test_the_questions_are_ones_that_awx_takes() -> None:
@@ -209,43 +246,115 @@ def without_raw_deep(injectors: dict[str, Any]) -> dict[str, Any]:
     return {kind: without_raw(entries) for kind, entries in injectors.items()}
 
 
-# --- the workflow -------------------------------------------------------------------------------------------------
+# --- the workflows ------------------------------------------------------------------------------------------------
+
+every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS)
 
 
-def reached(start: str, *ways: str) -> list[str]:
+def jobs_of(workflow: str) -> dict[str, dict[str, Any]]:
+    """The nodes that are no approvals."""
+    return {name: node for name, node in nodes_of(workflow).items() if "job_template" in node}
+
+
+def reached(workflow: str, start: str, *ways: str) -> list[str]:
     """The nodes on the way from one, along the first link of these kinds."""
-    path = [start]
-    while following := [child for way in ways for child in NODES[path[-1]].get(way, [])]:
+    nodes, path = nodes_of(workflow), [start]
+    while following := [child for way in ways for child in nodes[path[-1]].get(way, [])]:
         path.append(following[0])
     return path
 
 
-def test_the_workflow_asks_before_prep_before_the_window_and_before_finalizing() -> None:
+def test_the_rollout_asks_before_prep_before_the_window_and_before_finalizing() -> None:
     way = ["preflight", "approve-prep", "prep", "approve-window", "upgrade", "verify", "approve-finalize", "finalize"]
-    assert reached("preflight", "success") == way
-    assert [name for name in way if "approval" in NODES[name]] == ["approve-prep", "approve-window", "approve-finalize"]
+    assert reached(ROLLOUT, "preflight", "success") == way
 
 
 @pytest.mark.parametrize("name", ["prep", "upgrade", "verify", "finalize"])
 def test_a_failure_leads_to_the_logs_and_to_a_recovery_that_only_says_what_it_would_do(name: str) -> None:
-    assert reached(name, "failure", "always")[1:] == ["must-gather", "recover-check", "notify"]
-    assert NODES["recover-check"]["job_type"] == "check"
+    assert reached(ROLLOUT, name, "failure", "always")[1:] == ["must-gather", "recover-check", "notify"]
+    assert nodes_of(ROLLOUT)["recover-check"]["job_type"] == "check"
 
 
-def test_the_upgrade_of_the_workflow_keeps_the_way_back_open() -> None:
-    assert NODES["upgrade"]["extra_data"] == {"ibu_stop_after": "Upgrade"}
-    assert NODES["verify"]["job_type"] == "check"
+def test_the_upgrade_of_the_rollout_keeps_the_way_back_open() -> None:
+    assert nodes_of(ROLLOUT)["upgrade"]["extra_data"] == {"ibu_stop_after": "Upgrade"}
+    assert nodes_of(ROLLOUT)["verify"]["job_type"] == "check"
 
 
-def test_every_answer_of_the_workflow_reaches_a_job_and_no_required_question_is_left_open() -> None:
-    (workflow,) = objects("workflows")["awx_workflows"]
-    asked = set(workflow["survey"])
+def test_the_recovery_saves_logs_says_what_it_would_do_and_asks() -> None:
+    way = ["must-gather", "recover-check", "approve-recover", "recover", "status"]
+    assert reached(RECOVERY, "must-gather", "success", "always") == way
+    assert nodes_of(RECOVERY)["must-gather"]["extra_data"] == {"must_gather_only_failed": "true"}
+    # Logs that could not be saved are no reason not to look: the recovery itself leaves such a cluster alone.
+    assert reached(RECOVERY, "must-gather", "failure", "always")[1] == "recover-check"
+    for name in ("recover-check", "approve-recover", "recover"):
+        assert reached(RECOVERY, name, "failure", "always") == [name, "notify"]
+
+
+@every_workflow
+def test_nothing_is_changed_without_an_approval(workflow: str) -> None:
+    nodes = nodes_of(workflow)
+    changing = {
+        name
+        for name, node in jobs_of(workflow).items()
+        if node["job_template"] not in READ_ONLY and node.get("job_type") != "check"
+    }
+    assert changing
+    for name in changing:
+        links = [(parent, way) for parent, node in nodes.items() for way in WAYS if name in node.get(way, [])]
+        assert links, f"{name} is where the workflow begins"
+        assert all("approval" in nodes[parent] and way == "success" for parent, way in links), links
+
+
+@every_workflow
+def test_whatever_fails_ends_the_workflow_as_failed_so_that_people_are_told(workflow: str) -> None:
+    """To AWX a failure that leads to another node is none: the last node has to fail for all that led to it."""
+    nodes = nodes_of(workflow)
+    failing = {name for name, node in nodes.items() if node.get("extra_data", {}).get("status_failure")}
+    for name in nodes:
+        last = reached(workflow, name, "failure", "always")[-1]
+        assert last == name or last in failing, name
+    (first, *_rest) = nodes
+    assert failing and not failing & set(reached(workflow, first, "success", "always"))
+
+
+@every_workflow
+def test_the_limit_of_a_workflow_reaches_every_job(workflow: str) -> None:
+    for name, node in jobs_of(workflow).items():
+        found = template(node["job_template"])
+        # AWX takes it where the template asks for a limit, as all do: test_setup.py
+        assert "limit" not in node and found.get("inventory", "SNO fleet") == WORKFLOWS[workflow]["inventory"], name
+        plays = yaml.safe_load((ROOT / found["playbook"]).read_text())
+        assert {play["hosts"] for play in plays} == {"{{ target | default('all') }}"}, name
+
+
+@every_workflow
+def test_every_answer_of_a_workflow_reaches_a_job_and_no_required_question_is_left_open(workflow: str) -> None:
+    asked = set(WORKFLOWS[workflow].get("survey", []))
     heard: set[str] = set()
-    for node in NODES.values():
-        if "job_template" in node:
-            survey = template(node["job_template"]).get("survey", [])
-            heard |= set(survey)
-            assert node.get("extra_data", {}).keys() <= set(survey)
-            needed = {name for name in survey if QUESTIONS[name]["required"] and QUESTIONS[name]["default"] == ""}
-            assert needed <= asked
+    for node in jobs_of(workflow).values():
+        survey = template(node["job_template"]).get("survey", [])
+        heard |= set(survey)
+        # What a workflow was given counts before what a node says.
+        assert node.get("extra_data", {}).keys() <= set(survey) - asked
+        needed = {name for name in survey if QUESTIONS[name]["required"] and QUESTIONS[name]["default"] == ""}
+        assert needed <= asked
     assert asked <= heard
+
+
+def test_a_workflow_has_no_templates_name() -> None:
+    """By that the playbooks know a slice: plugins/plugin_utils/_awx.py."""
+    assert not WORKFLOWS.keys() & set(TEMPLATES)
+    assert {node["workflow"] for node in objects("workflows")["awx_workflow_nodes"]} == WORKFLOWS.keys()
+
+
+def test_the_rulebook_launches_the_recovery_with_what_it_asks_for() -> None:
+    (book,) = yaml.safe_load((ROOT / "extensions/eda/rulebooks/failed_clusters_awx.yml").read_text())
+    (rule,) = book["rules"]
+    launch = rule["actions"][0]["run_workflow_template"]
+    assert launch["name"] == f"{{{{ awx_workflow | default('{RECOVERY}') }}}}"
+    declared = WORKFLOWS[RECOVERY]
+    assert launch["job_args"].keys() == {"limit", "extra_vars"} and declared["ask_variables_on_launch"]
+    assert launch["job_args"]["extra_vars"].keys() == HOSTS
+    # A rulebook answers no survey, and one that waits for a person keeps no other waiting, on either side.
+    assert "survey" not in declared
+    assert declared["allow_simultaneous"] and book["execution_strategy"] == "parallel"

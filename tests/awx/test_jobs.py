@@ -17,14 +17,14 @@ import pytest
 
 from fleetsim.testing import Fleet
 
-from .jobs import Controller, Job, objects, template
+from .jobs import Controller, Job, nodes_of, template
 
 SEED = {
     "seed_version": "4.17.3",
     "seed_image": "registry.example.com/seed:4.17.3",
     "seed_pull_secret": "seed-pull",
 }
-NODES = {node["identifier"]: node for node in objects("workflows")["awx_workflow_nodes"]}
+ROLLOUT, RECOVERY = "SNO image upgrade", "SNO recover failed clusters"
 # What a terminal would do something with, other than colors: a job log has no terminal.
 CONTROL = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f]")
 WAIT = 60.0
@@ -39,8 +39,8 @@ def fixture_prepare(tmp_path: Path) -> Iterator[Prepare]:
     """Start a fleet, and an AWX for it; they end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def prepare(count: int, *, speed: int = 1000, **more: Any) -> Controller:
-            scenario = {"speed": speed, "random_seed": 1, "hub": False, "clusters": {"count": count}, **more}
+        def prepare(count: int, *, speed: int = 1000, hub: bool = False, **more: Any) -> Controller:
+            scenario = {"speed": speed, "random_seed": 1, "hub": hub, "clusters": {"count": count}, **more}
             return Controller(tmp_path, stack.enter_context(Fleet(scenario)))
 
         yield prepare
@@ -76,16 +76,25 @@ def test_a_stopped_rollout_is_relaunched_on_its_failed_hosts_and_takes_the_never
         assert secret not in job.log + json.dumps(job.artifacts)
 
     # What AWX relaunches is what is left, and nothing of it was touched before.
-    assert job.relaunch_limit == "site-0002,site-0004,site-0005,site-0006"
+    left = "site-0002,site-0004,site-0005,site-0006"
+    assert job.relaunch_limit == left
     assert set(controller.fleet.control.touched()) == {"site-0001", "site-0002", "site-0003"}
     assert [path.exists() for path in job.outcome_files] == [True]
+
+    # Too early: one has failed still, so preflight refuses all, and the button of that job takes all of them again.
+    refused = controller.launch("SNO upgrade", {**SEED, "batches": "1,2,50%"}, limit=left, launch_type="relaunch")
+    assert refused.status == "failed" and refused.relaunch_limit == left, refused.log
+    never = re.findall(
+        r"(site-\d+): never started: preflight refused the rollout: 1 of 4 clusters are not", refused.words
+    )
+    assert set(never) == {"site-0004", "site-0005", "site-0006"}
 
     # The cause is mended, the failed one goes back, and the button does the rest in a container that knows nothing.
     controller.fleet.control.heal("site-0002", "prep_failed")
     back = controller.launch("SNO abort", {"must_gather_before_idle": "false"}, limit="site-0002")
     assert back.status == "successful", back.log
     again = controller.launch(
-        "SNO upgrade", {**SEED, "batches": "1,2,50%"}, limit=job.relaunch_limit, launch_type="relaunch"
+        "SNO upgrade", {**SEED, "batches": "1,2,50%"}, limit=refused.relaunch_limit, launch_type="relaunch"
     )
     assert again.status == "successful", again.log
     assert again.artifacts["rollout_outcome"]["finished"]
@@ -159,48 +168,74 @@ def test_a_slice_is_refused_before_anything_is_touched(prepare: Prepare) -> None
     assert controller.fleet.control.touched() == []
 
 
-# --- the workflow -------------------------------------------------------------------------------------------------
+# --- the workflows ------------------------------------------------------------------------------------------------
 
 
-def walk(controller: Controller, answers: dict[str, Any]) -> list[tuple[str, str]]:
-    """Run the workflow; everybody approves everything. The nodes that ran, and how each job ended."""
+def walk(
+    controller: Controller, workflow: str, given: dict[str, Any], *, start: str, limit: str = ""
+) -> tuple[list[tuple[str, str]], str]:
+    """Run a workflow; everybody approves everything. What ran and how each ended, and how AWX says that all did."""
+    nodes, artifacts = nodes_of(workflow), {"awx_workflow_job_name": workflow, "awx_workflow_job_id": 1}
     ran: list[tuple[str, str]] = []
-    name, previous = "preflight", {}
+    ended, name = "successful", start
     while name:
-        node = NODES[name]
-        status = "successful"
+        node, status = nodes[name], "successful"
         if "job_template" in node:
-            job = launch_node(controller, node, answers, previous)
-            status, previous = job.status, job.artifacts
-            ran.append((name, status))
-        way = "success" if status == "successful" else "failure"
-        name = next(iter([*node.get(way, []), *node.get("always", [])]), "")
-    return ran
+            job = launch_node(controller, node, given, artifacts, limit)
+            # Whatever follows gets what every job before it has left.
+            status, artifacts = job.status, {**artifacts, **job.artifacts}
+        ran.append((name, status))
+        following = [*node.get("success" if status == "successful" else "failure", []), *node.get("always", [])]
+        if status != "successful" and not following:
+            # To AWX any other failure has been dealt with.
+            ended = "failed"
+        name = next(iter(following), "")
+    return ran, ended
 
 
 def launch_node(
-    controller: Controller, node: dict[str, Any], answers: dict[str, Any], artifacts: dict[str, Any]
+    controller: Controller, node: dict[str, Any], given: dict[str, Any], artifacts: dict[str, Any], limit: str
 ) -> Job:
-    """A node's job gets those answers of the workflow that its template asks for, and what the job before has left."""
+    """A node's job gets what the node says, what the jobs before have left, and before these what the workflow got."""
     asked = template(node["job_template"]).get("survey", [])
-    given = {key: value for key, value in {**answers, **node.get("extra_data", {})}.items() if key in asked}
-    meta = {"awx_workflow_job_name": "SNO image upgrade", "awx_workflow_job_id": 1, **artifacts}
-    return controller.launch(node["job_template"], given, check=node.get("job_type") == "check", meta=meta)
+    answers = {**node.get("extra_data", {}), **{key: value for key, value in given.items() if key in asked}}
+    rest = {key: value for key, value in given.items() if key not in asked}
+    return controller.launch(
+        node["job_template"], answers, check=node.get("job_type") == "check", meta={**artifacts, **rest}, limit=limit
+    )
 
 
 def test_the_workflow_takes_a_fleet_to_its_end(prepare: Prepare) -> None:
     controller = prepare(3)
-    ran = walk(controller, {**SEED, "batches": "1,100%"})
-    assert ran == [(name, "successful") for name in ("preflight", "prep", "upgrade", "verify", "finalize")]
+    ran, ended = walk(controller, ROLLOUT, {**SEED, "batches": "1,100%"}, start="preflight")
+    assert ended == "successful" and {status for _name, status in ran} == {"successful"}, ran
+    assert [name for name, _status in ran if not name.startswith("approve")] == [
+        *("preflight", "prep", "upgrade", "verify", "finalize")
+    ]
     assert set(versions(controller).values()) == {"4.17.3"}
     assert stages(controller, "site-0003") == ["Prep", "Upgrade", "Idle"]
 
 
-def test_a_failed_upgrade_leads_to_saved_logs_and_to_words_about_the_recovery(prepare: Prepare) -> None:
-    controller = prepare(2, troubles={"site-0001": {"prepivot_failed": {}}})
-    ran = walk(controller, {**SEED, "batches": "1,100%"})
-    assert [name for name, _status in ran] == ["preflight", "prep", "upgrade", "must-gather", "recover-check", "notify"]
-    assert dict(ran)["upgrade"] == "failed"
+def test_a_failed_upgrade_leads_to_saved_logs_and_a_plan_and_the_other_workflow_recovers_it(prepare: Prepare) -> None:
+    # With a hub: the hosts come from the inventory source, and the hub's credential is injected.
+    controller = prepare(2, hub=True, troubles={"site-0001": {"prepivot_failed": {}}})
+    ran, ended = walk(controller, ROLLOUT, {**SEED, "batches": "1,100%"}, start="upgrade")
+    assert ran == [
+        ("upgrade", "failed"),
+        ("must-gather", "successful"),
+        ("recover-check", "successful"),
+        ("notify", "failed"),
+    ]
+    assert ended == "failed", "people are told of a failure"
     saved = [path.name for path in (controller.directory / "persistent" / "must-gather").rglob("*") if path.is_file()]
     assert any("site-0001" in name for name in saved) and not any("site-0002" in name for name in saved)
     assert stages(controller, "site-0001") == ["Prep", "Upgrade"], "nothing was recovered, only told"
+
+    # As the rulebook launches it.
+    ran, ended = walk(controller, RECOVERY, {"target": "site-0001"}, start="must-gather", limit="site-0001")
+    assert ran == [
+        (name, "successful") for name in ("must-gather", "recover-check", "approve-recover", "recover", "status")
+    ]
+    assert ended == "successful"
+    assert stages(controller, "site-0001") == ["Prep", "Upgrade", "Idle"]
+    assert "site-0002" not in controller.fleet.control.touched()

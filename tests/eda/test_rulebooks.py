@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 import yaml
-from playbooks.runs import Playground, failing, scenario, until
+from playbooks.runs import Playground, failing, names, scenario, until
 from playbooks.test_group import FINALIZE, PREP, UPGRADE, VARIABLES, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 RULEBOOKS = ROOT / "extensions" / "eda" / "rulebooks"
+WORKFLOWS = ROOT / "awx" / "workflows.yml"
 # Java, the rule engine and three playbook runs on a busy machine.
 PATIENCE = 240.0
 
@@ -161,18 +162,21 @@ def test_the_rulebooks_are_what_ansible_rulebook_takes(rulebook_bin: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_failed_cluster_opens_an_approval_in_awx(prepare: Prepare, rulebook_bin: Path) -> None:
-    ground = prepare(scenario(2, hub=True, troubles=failing(2)), **VARIABLES)
+def test_each_failed_cluster_opens_an_approval_in_awx_of_its_own(prepare: Prepare, rulebook_bin: Path) -> None:
+    ground = prepare(scenario(2, hub=True, troubles=failing(1, 2)), **VARIABLES)
+    # As awx_setup.yml loads it: tests/awx/test_setup.py
+    declared = next(one for one in yaml.safe_load(WORKFLOWS.read_text())["awx_workflows"] if "recover" in one["name"])
     workflow = {
         "id": 7,
         "type": "workflow_job_template",
-        "name": "Recover",
-        "summary_fields": {"organization": {"name": "Sites"}},
+        "name": declared["name"],
+        "summary_fields": {"organization": {"name": "Default"}},
         "related": {"launch": "/api/v2/workflow_job_templates/7/launch/"},
         **dict.fromkeys(("ask_limit_on_launch", "ask_variables_on_launch"), True),
         **dict.fromkeys(("ask_labels_on_launch", "ask_inventory_on_launch"), False),
     }
-    job = {"id": 9, "url": "/api/v2/workflow_jobs/9/", "status": "successful", "artifacts": {}}
+    # It waits for a person, who does not come: that must not keep the other cluster from its own.
+    job = {"id": 9, "url": "/api/v2/workflow_jobs/9/", "status": "running", "artifacts": {}}
     pages = {
         "/api/v2/config/": {"version": "24.6.1"},
         "/api/v2/unified_job_templates/": {"results": [workflow]},
@@ -188,13 +192,13 @@ def test_a_failed_cluster_opens_an_approval_in_awx(prepare: Prepare, rulebook_bi
             awx.address,
             "--controller-token",
             "only-for-tests",
-            awx_workflow="Recover",
-            awx_organization="Sites",
         )
         with book, ground.start("group_upgrade"):
-            book.until(lambda: awx.posted, "a workflow is started")
-        (asked,) = awx.posted
-    assert awx.paths == ["/api/v2/workflow_job_templates/7/launch/"]
-    assert asked["limit"] == "site-0002"
-    given = asked["extra_vars"]
-    assert (json.loads(given) if isinstance(given, str) else given)["target"] == "site-0002"
+            book.until(lambda: len(awx.posted) > 1, "a workflow is started for each")
+        asked = sorted(awx.posted, key=lambda one: str(one["limit"]))
+    assert set(awx.paths) == {"/api/v2/workflow_job_templates/7/launch/"}
+    assert [one["limit"] for one in asked] == names(1, 2)
+    given = [
+        json.loads(one["extra_vars"]) if isinstance(one["extra_vars"], str) else one["extra_vars"] for one in asked
+    ]
+    assert [one["target"] for one in given] == names(1, 2)
