@@ -318,6 +318,20 @@ def test_hosts_that_want_different_seeds(shared: Playground) -> None:
     assert group_upgrades(shared) == {}
 
 
+def test_a_refusal_of_the_preflight_in_a_job_of_awx_fails_every_host(shared: Playground) -> None:
+    inventory = yaml.safe_load(shared.fleet.inventory.read_text())
+    inventory["all"]["children"]["fleet"]["hosts"]["site-0002"]["ibu_kubeconfig"] = "/nowhere"
+    path = shared.directory / "no_kubeconfig.yml"
+    path.write_text(yaml.safe_dump(inventory))
+
+    run = shared.play("group_upgrade", "-i", str(path), awx_job_id=7)
+
+    assert run.code == 2, run.output
+    assert failed_hosts(run) == names(1, 2)
+    assert "site-0001: never started: preflight refused the rollout: 1 of 2 clusters are not ready" in run.words
+    assert group_upgrades(shared) == {}
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One fleet for everything that changes nothing."""

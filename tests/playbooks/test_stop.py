@@ -263,6 +263,7 @@ def test_a_refusal_of_the_preflight_fails_every_host_in_a_job_and_one_elsewhere(
     run = ground.play("preflight", awx_job_id=7, ibu_report_file=str(ground.directory / "preflight.json"))
     assert failed_hosts(run) == names(2), run.output
 
+    # Through the hub: test_group.py
     plan = [{"actions": ["Prep"], "rolloutStrategy": {"maxConcurrency": 3}}]
     run = ground.play("group_upgrade", awx_job_id=7, group_upgrade_engine="direct", ibgu_plan=plan, ibu_stop_after=None)
     assert failed_hosts(run) == names(1, 2, 3), run.output

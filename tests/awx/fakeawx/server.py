@@ -108,6 +108,8 @@ def _fields(kind: str) -> dict[str, Any]:
 class _Handler(BaseHTTPRequestHandler):
     awx: FakeAwx
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet: the second of two would wait until the client has acknowledged the first.
+    wbufsize = -1
 
     def log_message(self, *_: object) -> None:
         """Nothing to the terminal of the tests."""
