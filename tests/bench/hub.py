@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the sno.image_upgrade authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What thousands of clusters in one group upgrade cost: the inventory, following a step, looking at it afterwards.
+"""What thousands of clusters in one group upgrade cost: the inventory, a step, its events, its end.
 
 README.md says what is measured. The last line printed is one JSON object.
 """
@@ -54,7 +54,10 @@ def run(work: Path, count: int) -> dict[str, Any]:
     with Fleet({**SCENARIO, "clusters": {"count": count}}) as fleet:
         add_secrets(fleet, count)
         inventory = cost(work, inventory_command(work, fleet))
-        waiting = cost(work, play(work, fleet, "ibgu_plan", PLAN))
+        with ThreadPoolExecutor(1) as beside:
+            listener = beside.submit(cost, work, listener_command(fleet, count))
+            waiting = cost(work, play(work, fleet, "ibgu_plan", PLAN))
+            listening = listener.result()
         settle(fleet)
         info = cost(work, play(work, fleet, "ibgu_info", {}))
         nothing = cost(work, play(work, fleet, None, {}))
@@ -65,6 +68,10 @@ def run(work: Path, count: int) -> dict[str, Any]:
         "wait_seconds": round(waiting.ended - waiting.began, 1),
         "wait_cpu_seconds": round(waiting.cpu, 1),
         "wait_mb": round(waiting.pss_mb),
+        # From the start of the step to the event of the last cluster.
+        "events_seconds": round(listening.ended - waiting.began, 1),
+        "events_cpu_seconds": round(listening.cpu, 1),
+        "events_mb": round(listening.pss_mb),
         "info_seconds": round(info.ended - info.began, 2),
         "info_cpu_seconds": round(info.cpu, 1),
         "info_mb": round(info.pss_mb),
@@ -114,6 +121,11 @@ def inventory_command(work: Path, fleet: Fleet) -> list[str]:
     return [str(BIN / "ansible"), "managed_clusters", "-i", str(source), "--list-hosts"]
 
 
+def listener_command(fleet: Fleet, count: int) -> list[str]:
+    """The event source, until it has told of Prep on every cluster."""
+    return [sys.executable, str(HERE / "listen.py"), str(fleet.hub_kubeconfig), "Prep", str(count)]
+
+
 def play(work: Path, fleet: Fleet, module: str | None, options: Mapping[str, Any]) -> list[str]:
     """One task on the control node, about the one group upgrade."""
     task: dict[str, Any] = {"name": "Nothing", "ansible.builtin.meta": "noop"}
@@ -127,7 +139,7 @@ def play(work: Path, fleet: Fleet, module: str | None, options: Mapping[str, Any
 
 def cost(work: Path, command: list[str]) -> meter.Cost:
     """What a command costs. Raises RuntimeError where it fails."""
-    log = work / "run.log"
+    log = work / f"{Path(command[0]).name}.log"
     spent = meter.measure(command, env={**os.environ}, cwd=ROOT, log=log, seconds=SECONDS_IN_ALL)
     if spent.code:
         raise RuntimeError(f"{' '.join(command)} ended with {spent.code}:\n{log.read_text()[-3000:]}")
