@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "tests/requirements/constraints.txt"
@@ -122,22 +123,32 @@ def run_units(session: nox.Session, inside: Path, collections: str) -> None:
     session.run(str(inside), "-m", "pytest", "--quiet", "--override-ini", path, "tests/unit")
 
 
+def run_sanity(session: nox.Session, inside: Path) -> None:
+    """ansible-test sanity of one ansible-core."""
+    path = {"PATH": f"{inside.parent}{os.pathsep}{os.environ['PATH']}"}
+    session.run(str(inside), "tests/tools/run_ansible_test.py", "sanity", "--requirements", "--color", "no", env=path)
+
+
 @nox.session(venv_backend="none")
 def matrix(session: nox.Session) -> None:
     """The unit tests on every supported Python and ansible-core that this machine has; the first also with the oldest
     kubernetes.core. With `-- sanity` also ansible-test sanity on each: that takes minutes."""
     session.run("python", "tests/tools/fetch_collections.py", COLLECTIONS)
     session.run("python", "tests/tools/fetch_collections.py", "--oldest", OLDEST_COLLECTIONS)
+    failed = []
     for number, (name, inside) in enumerate(combinations(session)):
         session.log(name)
-        run_units(session, inside, COLLECTIONS)
-        if number == 0:
-            session.log(f"{name}, with the oldest kubernetes.core")
-            run_units(session, inside, OLDEST_COLLECTIONS)
-        if "sanity" in session.posargs:
-            tool = "tests/tools/run_ansible_test.py"
-            path = {"PATH": f"{inside.parent}{os.pathsep}{os.environ['PATH']}"}
-            session.run(str(inside), tool, "sanity", "--requirements", "--color", "no", env=path)
+        try:
+            run_units(session, inside, COLLECTIONS)
+            if number == 0:
+                session.log(f"{name}, with the oldest kubernetes.core")
+                run_units(session, inside, OLDEST_COLLECTIONS)
+            if "sanity" in session.posargs:
+                run_sanity(session, inside)
+        except CommandFailed:
+            failed.append(name)
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
 
 
 @nox.session(venv_backend="none")

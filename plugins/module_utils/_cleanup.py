@@ -66,19 +66,24 @@ _RIGHTS = "give this identity the rights that docs/rbac lists, or use the admin 
 class ClusterLike(t.Protocol):
     """What a cleanup needs of a cluster; ``_cluster.Cluster`` is the real one."""
 
-    def read(self) -> Observed: ...
+    def read(self) -> Observed:
+        """What the cluster says now."""
 
-    def patch(self, body: t.Mapping[str, t.Any]) -> Observed: ...
+    def patch(self, body: t.Mapping[str, t.Any]) -> Observed:
+        """Send a merge patch; what the cluster says then."""
 
-    def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]: ...
+    def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]:
+        """What it says whenever that changes."""
 
 
 class OadpLike(t.Protocol):
     """OADP's side of a cluster; ``OadpPart`` is the real one."""
 
-    def look(self) -> Mine: ...
+    def look(self) -> Mine:
+        """What OADP holds of this cluster."""
 
-    def clean(self) -> tuple[Outcome, dict[str, t.Any]]: ...
+    def clean(self) -> tuple[Outcome, dict[str, t.Any]]:
+        """Remove it; what became of it, and what is told of it."""
 
 
 @dataclass(frozen=True)

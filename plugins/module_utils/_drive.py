@@ -51,23 +51,30 @@ _ABORTS = frozenset({Action.ABORT, Action.ABORT_ON_FAILURE})
 class ClusterLike(t.Protocol):
     """What a drive needs of a cluster; ``_cluster.Cluster`` is the real one."""
 
-    def read(self) -> Observed: ...
+    def read(self) -> Observed:
+        """What the cluster says now."""
 
-    def patch(self, body: t.Mapping[str, t.Any], *, dry_run: bool = False) -> Observed: ...
+    def patch(self, body: t.Mapping[str, t.Any], *, dry_run: bool = False) -> Observed:
+        """Send a merge patch; what the cluster says then."""
 
-    def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]: ...
+    def changes(self, since: Observed, seconds: int) -> t.Iterator[Observed]:
+        """What it says whenever that changes."""
 
-    def health(self) -> Health: ...
+    def health(self) -> Health:
+        """What its health gates say."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give up the connection."""
 
 
 class ImportHold(t.Protocol):
     """The hub's auto-import of this cluster, held while its node reboots into another release."""
 
-    def hold(self) -> None: ...
+    def hold(self) -> None:
+        """Let the hub leave the cluster alone."""
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Let the hub import it again."""
 
 
 @dataclass

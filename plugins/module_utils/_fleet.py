@@ -30,9 +30,11 @@ if t.TYPE_CHECKING:
 
         path: str
 
-        def put(self, outcome: Outcome) -> None: ...
+        def put(self, outcome: Outcome) -> None:
+            """Enter what became of a cluster."""
 
-        def save(self) -> None: ...
+        def save(self) -> None:
+            """Write the file."""
 
     class DriveLike(t.Protocol):
         """What a fleet needs of a drive; ``_drive.Drive`` takes a cluster through an upgrade."""
@@ -40,7 +42,8 @@ if t.TYPE_CHECKING:
         view: View
         outcome: Outcome
 
-        def run(self) -> Outcome: ...
+        def run(self) -> Outcome:
+            """Drive the cluster to its goals; what became of it."""
 
     # Makes the drive of one cluster; called once, in the thread that then runs it.
     Maker = t.Callable[[t.Callable[[], None], t.Callable[[], None]], DriveLike]

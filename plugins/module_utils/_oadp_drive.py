@@ -50,13 +50,17 @@ _RIGHTS = "give this identity the rights that docs/rbac lists, or use the admin 
 class ClusterLike(t.Protocol):
     """What a cleanup needs of a cluster; ``_oadp_cluster.OadpCluster`` is the real one."""
 
-    def read(self) -> Documents: ...
+    def read(self) -> Documents:
+        """Everything that counts."""
 
-    def read_moving(self, before: Documents) -> Documents: ...
+    def read_moving(self, before: Documents) -> Documents:
+        """Only what changes while one waits."""
 
-    def do(self, step: Step) -> str | None: ...
+    def do(self, step: Step) -> str | None:
+        """Take a step; why it was refused, None where it was not."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give up the connection."""
 
 
 class OadpDrive:

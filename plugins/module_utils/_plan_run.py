@@ -47,7 +47,8 @@ class MakerOf(t.Protocol):
 
     def __call__(
         self, name: str, goals: t.Sequence[Goal], limits: Limits, *, leaves: Leaves | None, expect_away: bool
-    ) -> Maker: ...
+    ) -> Maker:
+        """For the cluster of this name."""
 
 
 class PlanRun:

@@ -67,7 +67,8 @@ class DriveLike(t.Protocol):
 
     view: View
 
-    def run(self) -> Outcome: ...
+    def run(self) -> Outcome:
+        """Take the action to its end; what became of it."""
 
 
 class HubSide(t.Protocol):

@@ -52,9 +52,11 @@ class Patience:
 class ClusterLike(t.Protocol):
     """What following needs of a cluster."""
 
-    def look(self) -> Look: ...
+    def look(self) -> Look:
+        """All that shows how far it is."""
 
-    def changes(self, since: Generation, seconds: int) -> t.Iterator[Generation]: ...
+    def changes(self, since: Generation, seconds: int) -> t.Iterator[Generation]:
+        """What the SeedGenerator says whenever that changes."""
 
 
 class Follow:

@@ -28,45 +28,60 @@ if t.TYPE_CHECKING:
 class HubLike(t.Protocol):
     """The hub's side; ``_seedgen_cluster.SeedHub`` is the real one."""
 
-    def read(self) -> HubView: ...
+    def read(self) -> HubView:
+        """What the hub says of the cluster."""
 
-    def let_go(self, seen: HubView) -> None: ...
+    def let_go(self, seen: HubView) -> None:
+        """Detach the cluster from the hub."""
 
 
 class NodeLike(t.Protocol):
     """The node itself, where there is a connection to it."""
 
-    def facts(self) -> HostFacts: ...
+    def facts(self) -> HostFacts:
+        """What only the node knows."""
 
-    def log(self) -> str: ...
+    def log(self) -> str:
+        """The imager's whole log."""
 
-    def last_line(self) -> str: ...
+    def last_line(self) -> str:
+        """The last line of the imager's log."""
 
 
 class KeepLike(t.Protocol):
     """What is kept on the control node: the run that is under way, the copy of the pull secret, record and log."""
 
     @property
-    def under_way(self) -> bool: ...
+    def under_way(self) -> bool:
+        """Whether an earlier run has asked for a seed image and has not seen how that ended."""
 
     @property
-    def copy_of_pull_secret(self) -> str: ...
+    def copy_of_pull_secret(self) -> str:
+        """Where the copy is; empty where there is none."""
 
-    def begin(self, image: str, facts: SeedFacts, digest_before: str) -> None: ...
+    def begin(self, image: str, facts: SeedFacts, digest_before: str) -> None:
+        """Note what a run is for, before it changes anything."""
 
-    def begun(self, image: str) -> tuple[SeedFacts | None, str]: ...
+    def begun(self, image: str) -> tuple[SeedFacts | None, str]:
+        """What the run that is under way noted."""
 
-    def asked(self, uid: str) -> None: ...
+    def asked(self, uid: str) -> None:
+        """Note that the SeedGenerator is there: from now on a silent API is expected."""
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """Forget the run."""
 
-    def keep_pull_secret(self, text: str) -> str: ...
+    def keep_pull_secret(self, text: str) -> str:
+        """Save it; where."""
 
-    def save_record(self, facts: SeedFacts, image: str) -> str: ...
+    def save_record(self, facts: SeedFacts, image: str) -> str:
+        """Save what is known of the seed; where."""
 
-    def has_record(self, digest: str | None) -> str: ...
+    def has_record(self, digest: str | None) -> str:
+        """Where the record of this image is; empty where there is none."""
 
-    def save_log(self, text: str) -> str: ...
+    def save_log(self, text: str) -> str:
+        """Save it; where."""
 
 
 AskRegistry = t.Callable[[str], "ImageFacts"]
