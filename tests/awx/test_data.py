@@ -352,6 +352,9 @@ def test_the_rulebook_launches_the_recovery_with_what_it_asks_for() -> None:
     (rule,) = book["rules"]
     launch = rule["actions"][0]["run_workflow_template"]
     assert launch["name"] == f"{{{{ awx_workflow | default('{RECOVERY}') }}}}"
+    assert (
+        launch["organization"] == f"{{{{ awx_organization | default('{objects('settings')['awx_organization']}') }}}}"
+    )
     declared = WORKFLOWS[RECOVERY]
     assert launch["job_args"].keys() == {"limit", "extra_vars"} and declared["ask_variables_on_launch"]
     assert launch["job_args"]["extra_vars"].keys() == HOSTS

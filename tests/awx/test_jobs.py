@@ -172,9 +172,9 @@ def test_a_slice_is_refused_before_anything_is_touched(prepare: Prepare) -> None
 
 
 def walk(
-    controller: Controller, workflow: str, given: dict[str, Any], *, start: str, limit: str = ""
+    controller: Controller, workflow: str, given: dict[str, Any], *, start: str, limit: str = "", approve: bool = True
 ) -> tuple[list[tuple[str, str]], str]:
-    """Run a workflow; everybody approves everything. What ran and how each ended, and how AWX says that all did."""
+    """Run a workflow from a node on. What ran and how each node ended, and how AWX says that the workflow did."""
     nodes, artifacts = nodes_of(workflow), {"awx_workflow_job_name": workflow, "awx_workflow_job_id": 1}
     ran: list[tuple[str, str]] = []
     ended, name = "successful", start
@@ -184,6 +184,8 @@ def walk(
             job = launch_node(controller, node, given, artifacts, limit)
             # Whatever follows gets what every job before it has left.
             status, artifacts = job.status, {**artifacts, **job.artifacts}
+        elif not approve:
+            status = "failed"
         ran.append((name, status))
         following = [*node.get("success" if status == "successful" else "failure", []), *node.get("always", [])]
         if status != "successful" and not following:
@@ -231,8 +233,12 @@ def test_a_failed_upgrade_leads_to_saved_logs_and_a_plan_and_the_other_workflow_
     assert any("site-0001" in name for name in saved) and not any("site-0002" in name for name in saved)
     assert stages(controller, "site-0001") == ["Prep", "Upgrade"], "nothing was recovered, only told"
 
-    # As the rulebook launches it.
-    ran, ended = walk(controller, RECOVERY, {"target": "site-0001"}, start="must-gather", limit="site-0001")
+    # As the rulebook launches it; at first somebody says no.
+    given = {"target": "site-0001"}
+    ran, ended = walk(controller, RECOVERY, given, start="approve-recover", limit="site-0001", approve=False)
+    assert (ran, ended) == ([("approve-recover", "failed"), ("notify", "failed")], "failed")
+    assert stages(controller, "site-0001") == ["Prep", "Upgrade"]
+    ran, ended = walk(controller, RECOVERY, given, start="must-gather", limit="site-0001")
     assert ran == [
         (name, "successful") for name in ("must-gather", "recover-check", "approve-recover", "recover", "status")
     ]
