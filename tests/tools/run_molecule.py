@@ -48,7 +48,14 @@ def quick_version() -> Path:
 def environment() -> dict[str, str]:
     """Of all scenarios."""
     path = f"{quick_version()}{os.pathsep}{os.environ['PATH']}"
-    ours = {"ANSIBLE_HOME": str(WORK), "MOLECULE_COMMAND_BORDERS": "false", "NO_COLOR": "1", "PATH": path}
+    ours = {
+        "ANSIBLE_HOME": str(WORK),
+        # A module is one process then, not five.
+        "ANSIBLE_PIPELINING": "true",
+        "MOLECULE_COMMAND_BORDERS": "false",
+        "NO_COLOR": "1",
+        "PATH": path,
+    }
     return {**os.environ, **ours}
 
 
