@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import re
 import textwrap
 import typing as t
 from dataclasses import dataclass
@@ -129,13 +130,18 @@ def _seen(group: Group) -> str:
     """What was seen and what was expected, where the cause does not say so itself."""
     counted = collections.Counter(finding.seen for finding in group.findings if finding.seen)
     values = [value for value, _count in counted.most_common(_VALUES)]
-    if not values or (len(counted) == 1 and values[0] in group.cause):
+    if not values or (len(counted) == 1 and _says(group.cause, values[0])):
         return ""
     text = "; ".join(f"{value} ({counted[value]})" if len(counted) > 1 else value for value in values)
     more = len(counted) - len(values)
     text += f"; and {more} other values" if more > 0 else ""
     expected = {finding.expected for finding in group.findings if finding.expected}
     return f"{text}, expected {expected.pop()}" if len(expected) == 1 else text
+
+
+def _says(text: str, value: str) -> bool:
+    """Whether the value stands in the text as words of its own: no "no" in "not", no 3 in 13 or 4.17.3."""
+    return re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w-]|\.\w)", text) is not None
 
 
 def _name_lines(names: t.Sequence[str], indent: str, report: str | None) -> list[str]:

@@ -88,6 +88,27 @@ def test_what_the_cause_says_already_is_not_said_again() -> None:
     assert "seen" not in text
 
 
+@pytest.mark.parametrize(
+    ("cause", "seen"),
+    [
+        ("seed image has FIPS enabled but the cluster does not", "no"),
+        ("found 13 of them", "3"),
+        ("it runs 4.17.30", "4.17.3"),
+        ("it runs 4.17.3-rc.1", "4.17.3"),
+        ("it runs 4.17.3", "17"),
+    ],
+)
+def test_a_part_of_a_word_does_not_say_it(cause: str, seen: str) -> None:
+    text = " ".join(preflight_lines(["a"], [finding("a", cause=cause, seen=seen, expected="yes")], "", 1))
+
+    assert f"seen: {seen}, expected yes" in text
+
+
+@pytest.mark.parametrize("cause", ["it runs 4.17.3.", "it runs 4.17.3; the seed too", "(4.17.3)", "4.17.3"])
+def test_marks_beside_a_word_are_none_of_it(cause: str) -> None:
+    assert "seen" not in " ".join(preflight_lines(["a"], [finding("a", cause=cause, seen="4.17.3")], "", 1))
+
+
 def test_many_different_values_are_cut_short() -> None:
     findings = [finding(name, seen=name) for name in MANY[:9]]
 
