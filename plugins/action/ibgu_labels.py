@@ -186,6 +186,7 @@ def _result(rows: t.Mapping[str, _Row]) -> dict[str, t.Any]:
     return {
         "changed": bool(changed),
         "clusters": {name: _cluster(row, changed=name in changed) for name, row in rows.items()},
+        "relabelled": [name for name, row in changed.items() if row.correction.add or row.correction.remove],
         "failed_clusters": {
             name: f"{name}: {row.error} ({FOLDER}/{_page(row.error)})" for name, row in rows.items() if row.error
         },

@@ -80,6 +80,14 @@ clusters:
       release_import: true
       reason: the cluster is idle
       changed: true
+relabelled:
+  description:
+    - The hosts whose labels were changed, or would be in check mode. A host of which only the import is let go is not among them,
+      because group upgrades do not choose clusters by that.
+  returned: success
+  type: list
+  elements: str
+  sample: [site-0003]
 failed_clusters:
   description: By host, why its labels could not be brought into line.
   returned: success

@@ -26,6 +26,8 @@ from .test_group import (
 
 Prepare = Callable[..., Playground]
 
+HOLD = "import.open-cluster-management.io/disable-auto-import"
+
 AGAIN = {
     "ibgu_copy_from": "north",
     "ibgu_namespace": "ibu",
@@ -51,8 +53,11 @@ def set_labels(ground: Playground, name: str, **wanted: str | None) -> None:
 
 def test_abort_rollback_and_finalize_each_take_whom_they_concern(upgraded: Playground) -> None:
     ground = upgraded
+    # An automatic rollback leaves it held back; it chooses nobody, so it stops none of these.
+    hub(ground).merge_patch(f"{MANAGED}/site-0001", {"metadata": {"annotations": {HOLD: "true"}}})
 
     aborted = ground.play("group_abort")
+    assert "auto-import on again" in aborted.words
     assert aborted.code == 0, aborted.output
     assert stages(ground) == {
         "site-0001": ("Upgrade", VERSION),

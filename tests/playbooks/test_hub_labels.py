@@ -13,12 +13,11 @@ import yaml
 
 from .runs import Playground, failing, names, scenario
 from .test_group import IBGUS, MANAGED, failed_hosts, hub, labels
-from .test_group_recovery import set_labels
+from .test_group_recovery import HOLD, set_labels
 
 Prepare = Callable[..., Playground]
 
 CGUS = "/apis/ran.openshift.io/v1alpha1/namespaces/ibu/clustergroupupgrades"
-HOLD = "import.open-cluster-management.io/disable-auto-import"
 
 
 def annotations(ground: Playground, name: str) -> dict[str, Any]:

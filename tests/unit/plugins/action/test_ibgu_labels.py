@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.action import ibgu_labels
+from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import DISABLE_AUTO_IMPORT
 from ansible_collections.sno.image_upgrade.plugins.module_utils._labels import Correction, Hold
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption, Observed, State
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_labels import Entry
@@ -70,6 +71,16 @@ def test_a_hub_that_is_silent_costs_its_own_hosts_only() -> None:
 
     assert found["a"].correction.remove == (PREP_FAILED,) and not found["a"].error
     assert found["b"].error == "no answer"
+
+
+def test_an_import_to_be_let_go_is_no_label_that_chooses_a_cluster() -> None:
+    hub = FakeHub("a", "b", "c")
+    hub.entries |= {"b": Entry({}, {DISABLE_AUTO_IMPORT: "true"}, "7"), "c": Entry({}, {}, "7")}
+    _, rows = desk(hub, FakeHost("a"), FakeHost("b"), FakeHost("c"))
+    result = ibgu_labels._result(rows)
+
+    assert [name for name, row in result["clusters"].items() if row["changed"]] == ["a", "b"]
+    assert result["relabelled"] == ["a"]
 
 
 def test_an_option_that_nothing_can_be_done_with_stops_everything() -> None:
