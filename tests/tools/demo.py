@@ -24,10 +24,11 @@ GONE = "The simulated fleet is gone now; started from a terminal, `make demo` ke
 NEXT = f"""
   . {os.path.relpath(BIN, ROOT)}/activate
   export ANSIBLE_INVENTORY={(DIRECTORY / "inventory.yml").relative_to(ROOT)}
-  ansible-playbook playbooks/status.yml                       what every cluster says now
-  ansible-playbook playbooks/abort.yml --limit site-0009      clear up after a failed Prep, or a rollback
-  ansible-playbook playbooks/upgrade.yml                      again: it goes on from where each cluster is
-  ansible-playbook playbooks/rollback.yml --limit site-0001   refused: what is finalized has no way back
+  ansible-playbook sno.image_upgrade.status                                  what every cluster says now
+  ansible-playbook sno.image_upgrade.recover -l site-0009,site-0019 --check  what would be done about those that failed
+  ansible-playbook sno.image_upgrade.recover -l site-0009,site-0019          do it, or preflight refuses the next
+  ansible-playbook sno.image_upgrade.upgrade                                 again; site-0009 is not mended and stops it
+  ansible-playbook sno.image_upgrade.rollback -l site-0001                   refused: what is finalized has no way back
 """
 
 
