@@ -74,7 +74,7 @@ def _nodes(judge: Judge, seed: Seed, health: HealthFacts) -> None:
         judge.blocked(
             "disk",
             "the node is under DiskPressure; the jobs of Prep are not scheduled there",
-            "make room below /var/lib/containers: oc debug node/NODE, then podman image prune or crictl rmi --prune",
+            "make room below /var/lib/containers, as with: oc debug node/NODE -- chroot /host crictl rmi --prune",
             source="Node status.conditions",
         )
     _cpus(judge, seed, _seed_record.cpu_topology(node).cpus)
@@ -123,7 +123,7 @@ def _container_storage(judge: Judge, seed: Seed, config: Document) -> None:
             "container-storage",
             "no MachineConfig mounts /var/lib/containers as a partition of its own; unless the installation made it, "
             "Prep fails: container storage mountpoint target not found",
-            "oc debug node/NODE: systemctl status var-lib-containers.mount (docs/runbooks/prep-seed)",
+            "oc debug node/NODE -- chroot /host systemctl status var-lib-containers.mount (docs/runbooks/prep-seed)",
             expected=theirs or "",
             source=source,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -530,6 +531,13 @@ def test_clusters_with_the_same_trouble_share_its_words(case: str) -> None:
     text = "\n".join(one.cause for one in judge(**WRONG[case][0]))
 
     assert not any(own in text for own in ("192.0.2.10", "198.51.100.7", "csr-1", "dpa-1"))
+
+
+@pytest.mark.parametrize("case", ["full disk", "no partition"])
+def test_what_is_to_be_done_on_the_node_is_a_command(case: str) -> None:
+    found = next(one for one in judge(**WRONG[case][0]) if one.check == WRONG[case][2])
+
+    assert re.search(r"oc debug node/NODE -- chroot /host [a-z]+ [a-z-]+", found.remedy), found.remedy
 
 
 def test_every_gate_is_seen_in_the_words_of_the_agent() -> None:
