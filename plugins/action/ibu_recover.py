@@ -242,14 +242,17 @@ class _Hub:
         written = self._hub.write(self._name, lambda entry, _again: self._judged(observed, entry))
         return written.is_needed, ""
 
+    def busy(self) -> str:
+        """The group upgrade whose running step is not done with the cluster; a hub that is away names none."""
+        return self._hub.busy.get(self._name, "")
+
     def close(self) -> None:
         """Drop the connections to the hub."""
         self._hub.close()
 
     def _judged(self, observed: Observed, entry: Entry) -> _labels.Correction:
         holds = self._hub.holds.get(self._name, ()) if self._respect else ()
-        busy = self._hub.busy.get(self._name, "")
-        return _labels.correction(observed, entry.labels, entry.annotations, holds, busy)
+        return _labels.correction(observed, entry.labels, entry.annotations, holds, self.busy())
 
 
 def _hubs(hosts: t.Sequence[Host], *, respect: bool) -> dict[str, _Hub]:

@@ -124,17 +124,37 @@ class _Scene:
 
 
 def recover(
-    observed: Observed, wishes: Wishes | None = None, mine: Mine | None = None, labels: Correction | None = None
+    observed: Observed,
+    wishes: Wishes | None = None,
+    mine: Mine | None = None,
+    labels: Correction | None = None,
+    busy: str = "",
 ) -> Recovery:
     """What to do about a cluster in this state.
 
     ``mine``: OADP's objects of the cluster, where its cleanup failed on them; None: not looked at.
     ``labels``: what brings the hub into line with a cluster that is Idle again; None: no hub.
+    ``busy``: the group upgrade, NAMESPACE/NAME, whose running step is not done with the cluster; it is left alone then.
     """
     scene = _Scene(observed, wishes or Wishes(), mine, labels)
     if scene.wishes.only_cleanup and observed.state not in _CLEANUP_STATES:
         return Recovery(Way.NOTHING, (f"it is {observed.state}; no cleanup has failed",))
-    return _BY_STATE[observed.state](scene)
+    found = _BY_STATE[observed.state](scene)
+    return _left_to(busy, scene, found) if busy and found.first is not None else found
+
+
+def _left_to(group_upgrade: str, scene: _Scene, found: Recovery) -> Recovery:
+    """The hub asks again for the stage of its step, so whatever is done on the cluster would be undone."""
+    namespace, _, name = group_upgrade.rpartition("/")
+    still = f"the group upgrade {group_upgrade} still works on it, and the hub would ask for its stage again"
+    saw = (*found.saw, still)
+    advice = (
+        "wait for the end of its step, or delete it first "
+        f"(oc -n {namespace} delete imagebasedgroupupgrades {name}), then run again"
+    )
+    if scene.observed.state in _WAITING or scene.observed.state is State.ROLLBACK_COMPLETED:
+        return Recovery(Way.NOTHING, saw, advice=advice)
+    return Recovery(Way.PERSON, saw, _logs(scene, _FOR_A_CASE), advice)
 
 
 # A cleanup that has failed, one that is under way, and how it ends.

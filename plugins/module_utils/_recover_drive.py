@@ -77,6 +77,9 @@ class HubSide(t.Protocol):
     def correction(self, observed: Observed) -> Correction:
         """What would bring the hub into line with a cluster in this state. Raises IbuError."""
 
+    def busy(self) -> str:
+        """The group upgrade, NAMESPACE/NAME, whose running step is not done with the cluster; "" if none is known."""
+
     def correct(self, observed: Observed) -> tuple[bool, str]:
         """Bring it into line: whether something was written, and why something was left. Raises IbuError."""
 
@@ -211,7 +214,8 @@ class RecoverDrive:
         mine = None
         if observed.state in FAILED and parts_of(failed_parts(observed.message)) & THROUGH_API:
             mine = self._oadp_seen()
-        return recover(observed, self._wishes, mine, self._labels())
+        busy = self._tools.hub.busy() if self._tools.hub else ""
+        return recover(observed, self._wishes, mine, self._labels(), busy)
 
     def _oadp_seen(self) -> Mine | None:
         """What is there of OADP's; the words do without, and the cleanup itself says why it could not be read."""

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from .runs import Playground, failing, names, scenario
+from ansible_collections.sno.image_upgrade.plugins.module_utils._session import open_session
+
+from .runs import Playground, failing, names, scenario, until
 from .test_group import (
     MANAGED,
     PREP,
@@ -22,6 +24,7 @@ from .test_group import (
     labels,
     plan,
     stages,
+    task,
 )
 
 Prepare = Callable[..., Playground]
@@ -44,6 +47,14 @@ def upgraded(prepare: Prepare) -> Playground:
     run = ground.play("group_upgrade", **first)
     assert failed_hosts(run) == names(3), run.output
     return ground
+
+
+def has_failed(ground: Playground, name: str) -> bool:
+    session = open_session({"kubeconfig": str(ground.fleet.kubeconfig(name))})
+    document = session.get("/apis/lca.openshift.io/v1/imagebasedupgrades/upgrade").document
+    conditions = (document.get("status") or {}).get("conditions") or ()
+    session.close()
+    return any(condition["type"].endswith("InProgress") and condition["reason"] == "Failed" for condition in conditions)
 
 
 def set_labels(ground: Playground, name: str, **wanted: str | None) -> None:
@@ -95,3 +106,28 @@ def test_labels_that_would_choose_wrongly_stop_it_before_anything_is_sent(upgrad
     assert "the labels on the hub do not say what the clusters say" in run.words
     assert "north-rollback" not in group_upgrades(ground)
     assert ground.writes()["hub"] == before
+
+
+def test_recover_leaves_a_cluster_to_the_step_that_still_runs(prepare: Prepare) -> None:
+    ground = prepare(scenario(2, hub=True, troubles=failing(2)), **VARIABLES, must_gather_method="api")
+    ground.variables |= {"must_gather_least_free": 0, "must_gather_folder": str(ground.directory / "logs")}
+    # One that failed keeps its step running for all its time.
+    assert task(ground, "ibgu_plan", plan=plan(PREP, minutes=20000)).code == 0
+    until(lambda: has_failed(ground, "site-0002"), 60, "the failure")
+    before = ground.writes()
+
+    said = ground.play("recover", "--check")
+    assert said.code == 2 and failed_hosts(said) == names(2), said.output
+    assert "a person must decide: Prep failed: " in said.words
+    assert "the group upgrade ibu/north still works on it" in said.words
+
+    run = ground.play("recover")
+    assert run.code == 2 and failed_hosts(run) == names(2), run.output
+    assert "oc -n ibu delete imagebasedgroupupgrades north" in run.words
+    assert ground.writes() == before
+    assert [path.name[:9] for path in (ground.directory / "logs").glob("*.tar.gz")] == names(2)
+
+    assert task(ground, "ibgu_plan", state="absent", delete_running=True).code == 0
+    after = ground.play("recover")
+    assert after.code == 0, after.output
+    assert stages(ground)["site-0002"] == ("Idle", "4.16.8")

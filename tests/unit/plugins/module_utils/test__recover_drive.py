@@ -44,6 +44,7 @@ class World:
         self.errors: list[Exception] = after.pop("errors", [])
         self.hub_error: IbuError | None = after.pop("hub_error", None)
         self.left = after.pop("left", "")
+        self.busy_with = after.pop("busy", "")
         self.seconds = 0.0
         self.goals: list[Action] = []
         self.corrected: list[State] = []
@@ -101,6 +102,9 @@ class World:
     def clean(self) -> tuple[Outcome, dict[str, Any]]:
         raise AssertionError("no cleanup has failed")
 
+    def busy(self) -> str:
+        return str(self.busy_with)
+
     def correction(self, observed: Observed) -> Correction:
         if self.hub_error:
             raise self.hub_error
@@ -150,6 +154,16 @@ def test_step_by_step_to_idle(state: State, actions: list[Action]) -> None:
     assert world.goals == actions
     assert ended.changed == bool(actions)
     assert world.closed
+
+
+@pytest.mark.parametrize("look", [True, False])
+@pytest.mark.parametrize("state", State)
+def test_a_cluster_that_a_group_upgrade_works_on_is_left_alone(state: State, look: bool) -> None:
+    world = World(state, busy="ibu/north")
+
+    drive(world, hub=True, look=look).run()
+
+    assert world.goals == []
 
 
 @pytest.mark.parametrize("state", State)
