@@ -33,6 +33,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import (
     shape_of,
     text_of,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import FOLDER
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, IbuError, InvalidOption
 
 if t.TYPE_CHECKING:
@@ -248,7 +249,7 @@ def check_selection(step: Step, number: int, members: t.Sequence[Member], *, fol
     raise IbuError(
         f"step {number} ({text_of((step.actions,))}) would select none of the {len(members)} clusters, and TALM would "
         f"call it completed; of {members[0].name}, for one, {why_not_selected(first, members[0].labels)}. Correct the "
-        "labels (sno.image_upgrade.hub_labels) or the selectors"
+        f"labels (sno.image_upgrade.hub_labels) or the selectors ({FOLDER}/hub-not-selected)"
     )
 
 

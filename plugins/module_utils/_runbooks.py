@@ -30,7 +30,6 @@ _ANYWHERE: _Patterns = (
     ("VolumeID is not found", "lvms-contents"),
     ("refuses this identity", "no-contact"),
     ("; no answer for", "stuck-away"),
-    ("was not selected", "hub-not-selected"),
 )
 
 # What a stage that goes on waits for.
@@ -95,13 +94,14 @@ _BY_STATE: t.Mapping[State, _Patterns] = {
     State.FINALIZING: _WAITING,
 }
 
-# Pages that no state and no message of a cluster leads to: what is seen on the hub.
+# What is said while a seed image is made.
 _SEED: _Patterns = (
     ("invalid cluster pull-secret", "seed-pull-secret"),
     ("failed sanitizing cluster's pull-secret", "seed-pull-secret"),
     ("does not bring the SeedGenerator back", "seed-lost"),
     ("somebody has deleted the SeedGenerator", "seed-lost"),
     ("the agent reports success, but", "seed-not-verified"),
+    ("the registry has an image of", "seed-not-verified"),
     ("imager", "seed-failed"),
     ("failed to pull recert image", "seed-failed"),
     ("failed to cleanup resources", "seed-failed"),
@@ -117,6 +117,7 @@ _SEED: _Patterns = (
     ("seedgen", "seed-refused"),
 )
 
+# Pages that no state and no message of a cluster leads to: what is seen on the hub.
 _HUB_PAGES = ("hub-failed", "hub-not-selected", "hub-auto-import")
 
 PAGES = frozenset(

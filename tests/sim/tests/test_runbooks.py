@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _runbooks
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import late
 from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import observe
 from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import runbook_of
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import State
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, State
 from fleetsim import initial
 from fleetsim.troubles import PREP_FAILURES, PREPIVOT_MESSAGES, TROUBLES
 
-PAGES = Path(__file__).resolve().parents[3] / "docs" / "runbooks"
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = ROOT / "docs" / "runbooks"
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 GOAL = {"seedImageRef": {"version": "4.17.3", "image": "registry.example.com/seed:4.17.3"}}
 
@@ -86,3 +91,46 @@ def test_failed_states(name: str) -> None:
     page = runbook_of(seen.state, seen.message)
     assert page
     check(page)
+
+
+# --- nothing in the tables that nobody says -----------------------------------------------------------------------
+
+# What a module says about itself, and what is no message anyway.
+UNSAID = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+# No text of the code has the state in it.
+LATE = str(late("", Observed(State.UPGRADE_POST_PIVOT), None, ""))
+
+
+def strings(node: ast.AST) -> Iterator[str]:
+    """The texts in a piece of code, without docstrings and documentation."""
+    if isinstance(node, ast.Assign) and any(isinstance(name, ast.Name) and name.id in UNSAID for name in node.targets):
+        return
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    for child in ast.iter_child_nodes(node):
+        yield from strings(child)
+
+
+def spoken() -> list[str]:
+    """What the collection says, what the simulated cluster says as a real one does, and what the API refuses with."""
+    files = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "tests" / "sim" / "fleetsim").rglob("*.py")]
+    own = Path(_runbooks.__file__).name
+    texts = [text for path in sorted(files) if path.name != own for text in strings(ast.parse(path.read_text()))]
+    return [*texts, (ROOT / "tests" / "crds" / "imagebasedupgrade.yml").read_text(), LATE]
+
+
+def test_everything_in_the_tables_is_said_by_somebody() -> None:
+    texts = spoken()
+    tables = (_runbooks._ANYWHERE, *_runbooks._BY_STATE.values(), _runbooks._SEED)
+    parts = {part for table in tables for part, _page in table}
+    unsaid = [part for part in sorted(parts) if not any(part in text for text in texts)]
+    assert not unsaid, f"{unsaid}"
+
+
+def test_no_line_of_a_table_hides_another() -> None:
+    for state, table in _runbooks._BY_STATE.items():
+        parts = [part for part, _page in (*_runbooks._ANYWHERE, *table)]
+        hidden = [part for at, part in enumerate(parts) if any(before in part for before in parts[:at])]
+        assert hidden == [], state

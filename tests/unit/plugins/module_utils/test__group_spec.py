@@ -154,7 +154,7 @@ MANY = members(*(f"site-{number:04}" for number in range(240)))
         (
             steps(["Upgrade"]),
             TWO,
-            rf"step 1 \(\[Upgrade\]\) would select none of the 2 clusters.*{PREP_DONE} is missing",
+            rf"step 1 \(\[Upgrade\]\) would select none of the 2 clusters.*{PREP_DONE} is missing.*hub-not-selected",
         ),
         (steps(["AbortOnFailure"]), PREPARED, r"would select none of the 2 clusters.*neither"),
         (steps(["Prep"]), members("a", labels=[PREP_FAILED]), r"have failed: a \(ibgu-prep-failed\).*must be Abort"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._group_report import failed_clusters
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
     Place,
     cgu_name,
@@ -78,6 +79,7 @@ def test_a_step_that_selected_nobody_and_is_called_completed() -> None:
     assert group.settled and group.failed == ["a"]
     assert group.clusters["a"].place is Place.NOT_SELECTED
     assert group.clusters["a"].message == f"the label {PREP_DONE} is missing"
+    assert failed_clusters(group)["a"].endswith("(docs/runbooks/hub-not-selected)")
 
 
 def test_a_cluster_that_came_after_the_step_had_begun() -> None:

@@ -351,6 +351,7 @@ def test_success_needs_an_image_of_this_release() -> None:
     report = world.drive()
     assert report.result is Result.UNVERIFIED
     assert "an image of 4.16.0" in report.message
+    assert "docs/runbooks/seed-not-verified" in report.next_step
 
 
 def test_a_registry_that_cannot_be_asked_stops_it_before_it_begins() -> None:
