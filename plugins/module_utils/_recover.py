@@ -57,6 +57,7 @@ class Do(Word):
     """One kind of step."""
 
     LOGS = "logs"
+    LEAVE = "leave"
     WAIT = "wait"
     LOCATION = "location"
     RETRY = "retry"
@@ -146,15 +147,18 @@ def recover(
 def _left_to(group_upgrade: str, scene: _Scene, found: Recovery) -> Recovery:
     """The hub asks again for the stage of its step, so whatever is done on the cluster would be undone."""
     namespace, _, name = group_upgrade.rpartition("/")
-    still = f"the group upgrade {group_upgrade} still works on it, and the hub would ask for its stage again"
-    saw = (*found.saw, still)
+    why = "the hub would ask for its stage again"
+    saw = (*found.saw, f"the group upgrade {group_upgrade} still works on it, and {why}")
     advice = (
         "wait for the end of its step, or delete it first "
         f"(oc -n {namespace} delete imagebasedgroupupgrades {name}), then run again"
     )
     if scene.observed.state in _WAITING or scene.observed.state is State.ROLLBACK_COMPLETED:
         return Recovery(Way.NOTHING, saw, advice=advice)
-    return Recovery(Way.PERSON, saw, _logs(scene, _FOR_A_CASE), advice)
+    logs = [step for step in found.steps if step.do is Do.LOGS]
+    later = [step for step in found.steps if step.do is not Do.LOGS]
+    leave = Step(Do.LEAVE, f"leave it to the group upgrade {group_upgrade} until that is done with it", why)
+    return Recovery(Way.RECOVER, saw, (*logs, leave, *later), advice)
 
 
 # A cleanup that has failed, one that is under way, and how it ends.

@@ -236,7 +236,7 @@ class RecoverDrive:
     def _preview(self, found: Recovery) -> None:
         outcome = self.outcome
         self.needs_logs = found.wants_logs
-        outcome.changed = found.way is Way.RECOVER
+        outcome.changed = found.way is Way.RECOVER and found.first is not Do.LEAVE
         outcome.result = Result.DONE
         outcome.message = "; ".join(found.saw)
         if found.way in (Way.PERSON, Way.UNKNOWN):
@@ -254,6 +254,9 @@ class RecoverDrive:
             if found.first is None:
                 self._end(found, observed)
                 return
+            if found.first is Do.LEAVE:
+                self.needs_logs = found.wants_logs and not self._logs_saved
+                raise Ended(Result.REFUSED, f"{'; '.join(found.saw)}; nothing was done on it", found.advice)
             if found.first is not Do.WAIT and found.wants_logs and not self._logs_saved:
                 self.needs_logs = True
                 raise _without_logs(found)

@@ -18,7 +18,7 @@ description:
     looked again. Where it fails once more, exactly the parts that it names are cleaned up through the API, and the agent is asked again.
     A stateroot can only be removed on the node; RV(needs_node) has it.
   - A cluster that the running step of a group upgrade is not done with is left alone, because the hub would ask for its stage again.
-    One that has failed is a person's to decide then. This is only known where a hub is configured and answers.
+    One that has failed is refused then, and check mode says so together with what comes afterwards. This is only known where a hub is configured and answers.
   - In the end the labels on the hub are brought into line, and the hub may import the cluster again.
   - A rollback that has failed, a stage that was asked for in the wrong state, and a state that is not known are a person's to decide.
     Nothing is done about them; the message has what is needed.

@@ -161,9 +161,13 @@ def test_step_by_step_to_idle(state: State, actions: list[Action]) -> None:
 def test_a_cluster_that_a_group_upgrade_works_on_is_left_alone(state: State, look: bool) -> None:
     world = World(state, busy="ibu/north")
 
-    drive(world, hub=True, look=look).run()
+    ended = drive(world, hub=True, look=look).run()
 
     assert world.goals == []
+    alone = drive(World(state), look=True).run()
+    if not look and alone.changed:
+        assert ended.result is (Result.REFUSED if "fail" in state or state is State.ROLLED_BACK else Result.DONE)
+    assert not ended.changed or state is State.IDLE
 
 
 @pytest.mark.parametrize("state", State)
