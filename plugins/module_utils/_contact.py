@@ -15,12 +15,11 @@ import threading
 import time
 import typing as t
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import no_contact_pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     IbuError,
     NotThere,
     Refused,
-    State,
     Unanswered,
 )
 
@@ -76,7 +75,7 @@ class NoContact(IbuError):
 
     def __init__(self, message: str, next_step: str) -> None:
         super().__init__(message)
-        self.next_step = pointed(next_step, State.UNKNOWN, message)
+        self.next_step = no_contact_pointed(next_step)
 
 
 def away_pause(waited: float) -> float:

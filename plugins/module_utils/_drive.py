@@ -151,7 +151,7 @@ class Drive:
         except Ended as ended:
             outcome.result, outcome.message = ended.result, str(ended)
             step = ended.step.format(cluster=self.view.name)
-            outcome.next_step = pointed(step, self._last.state, str(ended)) if ended.result.is_failure else step
+            outcome.next_step = pointed(step, outcome.state, str(ended)) if ended.result.is_failure else step
         finally:
             self._cluster.close()
         outcome.ended = self._clock.now().isoformat(timespec="seconds")

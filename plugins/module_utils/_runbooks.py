@@ -87,7 +87,7 @@ _BY_STATE: t.Mapping[State, _Patterns] = {
     State.PENDING: (("", "not-taken-up"),),
     State.NO_STATUS: (("", "not-taken-up"),),
     State.ABSENT: (("", "no-contact"),),
-    State.UNKNOWN: (("", "no-contact"),),
+    State.UNKNOWN: (("", "unknown-state"),),
     State.PREP_RUNNING: _WAITING,
     State.UPGRADE_PRE_PIVOT: _WAITING,
     State.UPGRADE_POST_PIVOT: (*_WAITING, ("; it is after reboot", "upgrade-after-reboot")),
@@ -138,7 +138,15 @@ def runbook_of(state: State | str | None, message: str) -> str:
 
 def pointed(step: str, state: State | str | None, message: str) -> str:
     """A next step with the page that says more, where there is one."""
-    page = runbook_of(state, message)
+    return _with_page(step, runbook_of(state, message))
+
+
+def no_contact_pointed(step: str) -> str:
+    """The same for a cluster that could not be read at all, so that it has no state."""
+    return _with_page(step, "no-contact")
+
+
+def _with_page(step: str, page: str) -> str:
     return f"{step} ({FOLDER}/{page})" if step and page and FOLDER not in step else step
 
 
@@ -150,5 +158,4 @@ def seed_runbook_of(message: str) -> str:
 
 def seed_pointed(step: str, message: str) -> str:
     """The same as ``pointed`` for the generation of a seed image."""
-    page = seed_runbook_of(message)
-    return f"{step} ({FOLDER}/{page})" if step and page and FOLDER not in step else step
+    return _with_page(step, seed_runbook_of(message))

@@ -85,6 +85,7 @@ def test_patience_ends(clock: FakeClock) -> None:
 
     assert 60 <= clock.seconds - 50 <= 70
     assert "power, network" in caught.value.next_step
+    assert caught.value.next_step.endswith("(docs/runbooks/no-contact)"), "not that of an unknown state"
 
 
 def test_without_patience_there_is_one_attempt(clock: FakeClock) -> None:

@@ -60,6 +60,8 @@ def test_every_state_that_needs_a_person_has_a_page(state: State) -> None:
         ("rolled back automatically", "Rollback due to LCA Init Monitor timeout, after 5m0s", "rolled-back-watchdog"),
         ("a word of a later release", "whatever", ""),
         (None, "whatever", ""),
+        (State.UNKNOWN, "its state is unknown to this collection (reason 'Pondering')", "unknown-state"),
+        (State.ABSENT, "", "no-contact"),
     ],
 )  # fmt: skip
 def test_the_page_of_a_message(state: State | str | None, message: str, page: str) -> None:
