@@ -124,6 +124,24 @@ def test_playbooks_and_variables_of_commands_are_there() -> None:
     assert problems == []
 
 
+def playbook_of(words: list[str]) -> list[str]:
+    """What a call of ansible-playbook plays."""
+    return list(parser().parse_args(words[1:]).args)
+
+
+def test_a_look_can_be_copied_without_what_comes_after_it() -> None:
+    """Whoever pastes a block that first looks and then acts has acted before having seen anything."""
+    seen, hasty = set(), []
+    for block, words in calls("ansible-playbook"):
+        key = block, *playbook_of(words)
+        if "--check" in words:
+            seen.add(key)
+        elif key in seen:
+            hasty.append(f"{block}: {shlex.join(words)}")
+    assert len(seen) > 20
+    assert hasty == []
+
+
 @functools.cache
 def make_targets() -> frozenset[str]:
     """The targets of the Makefile."""
