@@ -63,7 +63,7 @@ async def _validate(a: Agent) -> None:
     """What the agent checks before it starts a job. Troubles come first: they stand for whatever may be wrong."""
     a.machine.phase = "Prep/Validation"
     await a.pause(a.machine.prep_time("validate"))
-    if message := a.troubles.prep_failure("validate"):
+    if message := a.troubles.prep_failure("validate", a.machine.root.version):
         raise StageFailed(message)
     await prep_checks.validate(a)
     if warning := a.troubles.get("validation_warning"):
@@ -80,7 +80,7 @@ async def _stateroot(a: Agent) -> None:
     await a.hang("prep_hangs", at="stateroot")
     await _work(a, STATEROOT_JOB, a.machine.prep_time("stateroot") * 0.9, "this is not allowed")
     version = a.spec["seedImageRef"]["version"]
-    if message := a.troubles.prep_failure("stateroot"):
+    if message := a.troubles.prep_failure("stateroot", a.machine.root.version):
         await _finish_job(a, STATEROOT_JOB, "Failed")
         raise StageFailed(message)
     if a.machine.seed_image.version not in (None, version):  # only the job's log says so
@@ -113,7 +113,7 @@ async def _precache(a: Agent) -> None:
         lost = failed if step == _PROGRESS_STEPS else 0
         pulled = IMAGES * step // _PROGRESS_STEPS - lost
         await a.say(f"{place} total: {IMAGES} (pulled: {pulled}, failed: {lost})")
-    if message := a.troubles.prep_failure("precache"):
+    if message := a.troubles.prep_failure("precache", a.machine.root.version):
         await _finish_job(a, PRECACHE_JOB, "Failed")
         raise StageFailed(message)
     await _finish_job(a, PRECACHE_JOB, "Complete")

@@ -46,11 +46,11 @@ PREP_FAILURES: dict[str, Trouble] = {
         "no workspace", "failed to initialize IBU workspace: {err}", err="mkdir /var/lib/lca: read-only file system"
     ),
     "seed_version": _prep(
-        "the seed is not newer than the cluster",
+        "the seed is not newer than the cluster; `current` is the release that it runs, unless given",
         _SPEC + "failed to validate seed image OCP version: seed OCP version ({seed}) must be higher than current OCP "
         "version ({current})",
         seed="4.16.1",
-        current="4.17.0",
+        current="",
     ),
     "seed_version_unparsable": _prep(
         "the version is not semver",
@@ -450,12 +450,12 @@ class Troubles:
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._active)
 
-    def prep_failure(self, at: str) -> str | None:
-        """The message of a Prep failure that strikes at this point."""
+    def prep_failure(self, at: str, runs: str) -> str | None:
+        """The message of a Prep failure that strikes at this point. ``runs``: the cluster's release, which it names."""
         for name, params in self._active.items():
             known = PREP_FAILURES.get(name)
             if known and params.get("at", known.at) == at:
-                return known.message.format(**params)
+                return known.message.format(**{**params, "current": params.get("current") or runs})
         return None
 
 
