@@ -40,6 +40,9 @@ _EVIDENCE = frozenset(
     }
 )
 
+# What runs the new release and can still be asked about it. After the reboot of a rollback only its disk is there.
+_NEW_RELEASE = frozenset({State.UPGRADE_POST_PIVOT, State.UPGRADE_FAILED_POST_PIVOT, State.UPGRADE_COMPLETED})
+
 _IMAGE_NOTE = "operators.openshift.io/must-gather-image"
 _IMAGE = re.compile(r"[^\s,]+[/:@][^\s,]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -175,6 +178,15 @@ def logs_of(pods: t.Iterable[t.Mapping[str, t.Any]]) -> list[Log]:
 def has_evidence(observed: Observed) -> bool:
     """True where something has failed, and the way back to Idle would delete what shows why."""
     return observed.state in _EVIDENCE
+
+
+def is_wanted(observed: Observed | None, only_failed: bool, before_rollback: bool) -> bool:
+    """Whether to collect from a cluster: from all, or from those that one of the two ways back takes something from."""
+    if not only_failed and not before_rollback:
+        return True
+    if observed is None:
+        return False
+    return (only_failed and has_evidence(observed)) or (before_rollback and observed.state in _NEW_RELEASE)
 
 
 # --- archives -----------------------------------------------------------------------------------------------------

@@ -61,6 +61,14 @@ options:
     description:
       - Only collect where something has failed and Idle would delete what shows why. That is a failed Prep, Upgrade or Rollback,
         an automatic rollback, a rollback that is completed, a failed abort or finalize, and a state that is not known.
+      - An upgraded cluster is none of these, whether it is healthy or not.
+    type: bool
+    default: false
+  before_rollback:
+    description:
+      - Only collect from clusters that run the new release and are not finalized, upgraded ones among them, healthy or not. After a
+        rollback their API no longer shows why they were taken back.
+      - With O(only_failed), from these and those.
     type: bool
     default: false
   max_age:

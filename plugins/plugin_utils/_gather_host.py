@@ -23,9 +23,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._gather import (
     agent_image,
     archive_name,
     fingerprint,
-    has_evidence,
     is_current,
     is_enough,
+    is_wanted,
     operator_image,
     safe_name,
 )
@@ -69,6 +69,7 @@ class Wish:
     method: Method
     oc: str | None
     only_failed: bool
+    before_rollback: bool
     max_age: float
     size_limit: int
     seconds: float
@@ -124,7 +125,7 @@ class HostGather:
         wish = self._wish
         observed = first_contact(lambda: _read(session), wish.patience, self._clock, self._stop)
         state = str(observed.state) if observed else "no ImageBasedUpgrade"
-        if wish.only_failed and (observed is None or not has_evidence(observed)):
+        if not is_wanted(observed, wish.only_failed, wish.before_rollback):
             return Saved(NOT_NEEDED, state)
         shows, now = fingerprint(observed), self._clock.now()
         for manifest in manifests(wish.folder, self._stem):

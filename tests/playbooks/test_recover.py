@@ -355,13 +355,37 @@ def test_a_node_that_refuses_leaves_the_cluster_with_the_reason(prepare: Prepare
     assert ground.fleet.control.state("site-0001")["valid_next_stages"] == []
 
 
-def test_rollback_saves_logs_only_before_it_finalizes(prepare: Prepare) -> None:
-    ground = ready(prepare, ["UpgradeFailed"], {})
+def test_rollback_saves_logs_before_it_leaves_the_new_release(prepare: Prepare) -> None:
+    initials = ["UpgradeFailed", "UpgradeCompleted", "AutoRolledBack"]
+    ground = ready(prepare, initials, {2: {"unhealthy_after_upgrade": {}}})
 
     back = ground.play("rollback")
     assert back.code == 0, back.output
-    assert (archives(ground), ground.stages("site-0001")) == (set(), ["Rollback"])
+    # Nothing is lost of the one that has gone back by itself, as long as it is not finalized.
+    assert archives(ground) == set(names(1, 2))
+    assert [ground.stages(name) for name in names(1, 2, 3)] == [["Rollback"], ["Rollback"], []]
 
-    idle = ground.play("rollback", rollback_finalize=True)
+    idle = ground.play("rollback", "--limit", "site-0001,site-0003", rollback_finalize=True)
     assert idle.code == 0, idle.output
-    assert (archives(ground), ground.stages("site-0001")) == ({"site-0001"}, ["Rollback", "Idle"])
+    # Another archive: what was left is seen from the old release now.
+    assert len(list((ground.directory / "logs").glob("site-0001-*.tar.gz"))) == 2
+    assert archives(ground) == set(names(1, 2, 3))
+    assert ground.stages("site-0001") == ["Rollback", "Idle"]
+
+
+@pytest.mark.parametrize("finalize", [True, False])
+def test_an_upgraded_cluster_whose_logs_cannot_be_saved_is_not_rolled_back(prepare: Prepare, finalize: bool) -> None:
+    ground = ready(prepare, ["UpgradeCompleted", "UpgradeCompleted"], {1: {"unhealthy_after_upgrade": {}}})
+    ground.fleet.control.inject("site-0001", "http_error", {"code": 403, "resource": "pods", "count": None})
+
+    run = ground.play("rollback", rollback_finalize=finalize)
+    assert run.code == 2, run.output
+    assert "site-0001: its logs could not be saved" in run.words
+    assert "accept the loss with must_gather_on_failure=go_on" in run.words
+    assert ground.stages("site-0001") == []
+    assert archives(ground) == {"site-0002"}
+    assert ground.stages("site-0002")[0] == "Rollback"
+
+    lost = ground.play("rollback", "--limit", "site-0001", rollback_finalize=finalize, must_gather_on_failure="go_on")
+    assert lost.code == 0, lost.output
+    assert ground.stages("site-0001")[0] == "Rollback"

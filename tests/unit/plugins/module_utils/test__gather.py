@@ -43,6 +43,20 @@ def test_what_is_running_or_well_has_no_evidence(state: State) -> None:
     assert found or not state.startswith("rolled back")
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_a_rollback_takes_away_what_the_new_release_shows(state: State) -> None:
+    left = {State.UPGRADE_POST_PIVOT, State.UPGRADE_FAILED_POST_PIVOT, State.UPGRADE_COMPLETED}
+    seen = Observed(state)
+    wanted = {(idle, back): _gather.is_wanted(seen, idle, back) for idle in (True, False) for back in (True, False)}
+
+    assert wanted == {
+        (False, False): True,
+        (True, False): _gather.has_evidence(seen),
+        (False, True): state in left,
+        (True, True): _gather.has_evidence(seen) or state in left,
+    }
+
+
 def test_the_logs_of_containers_that_have_run() -> None:
     pod = {
         "metadata": {"namespace": "n", "name": "p"},
