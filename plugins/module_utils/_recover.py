@@ -146,7 +146,7 @@ def recover(
 
 def _left_to(group_upgrade: str, scene: _Scene, found: Recovery) -> Recovery:
     """The hub asks again for the stage of its step, so whatever is done on the cluster would be undone."""
-    namespace, _, name = group_upgrade.rpartition("/")
+    namespace, _slash, name = group_upgrade.rpartition("/")
     why = "the hub would ask for its stage again"
     saw = (*found.saw, f"the group upgrade {group_upgrade} still works on it, and {why}")
     advice = (

@@ -76,7 +76,7 @@ def test_a_hub_that_is_silent_costs_its_own_hosts_only() -> None:
 def test_an_import_to_be_let_go_is_no_label_that_chooses_a_cluster() -> None:
     hub = FakeHub("a", "b", "c")
     hub.entries |= {"b": Entry({}, {DISABLE_AUTO_IMPORT: "true"}, "7"), "c": Entry({}, {}, "7")}
-    _, rows = desk(hub, FakeHost("a"), FakeHost("b"), FakeHost("c"))
+    _hub, rows = desk(hub, FakeHost("a"), FakeHost("b"), FakeHost("c"))
     result = ibgu_labels._result(rows)
 
     assert [name for name, row in result["clusters"].items() if row["changed"]] == ["a", "b"]
