@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLE_SECONDS = 0.5
+# To sum up the memory of a process with a thousand threads holds these threads up.
+SAMPLE_SECONDS = 2.0
 _PROC = Path("/proc")
 
 
@@ -62,7 +63,7 @@ def measure(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path,
 
 
 class _Sampler(threading.Thread):
-    """Looks at the whole tree twice a second; keeps the largest sum, and ends a tree that is overdue."""
+    """Looks at the whole tree every two seconds; keeps the largest sum, and ends a tree that is overdue."""
 
     def __init__(self, root: int, deadline: float) -> None:
         super().__init__(daemon=True)
