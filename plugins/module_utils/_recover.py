@@ -378,9 +378,10 @@ def _unknown(scene: _Scene) -> Recovery:
     """Never guess: everything that a case needs, and nothing done."""
     observed = scene.observed
     allowed = ", ".join(observed.valid_next) or "none"
+    seed = f"the seed is {observed.target}" if observed.target else "no seed is set"
     saw = (
         f"stage {observed.stage}, reason {observed.reason or '(none)'}: {one_line(observed.message) or '(no message)'}",
-        f"it runs {observed.version}, the seed is {observed.target}; it allows: {allowed}",
+        f"it runs {observed.version}, {seed}; it allows: {allowed}",
         f"generation {observed.generation}, observed {observed.observed_generation}, "
         f"resourceVersion {observed.resource_version}",
     )

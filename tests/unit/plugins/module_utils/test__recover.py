@@ -191,6 +191,14 @@ def test_an_unknown_state_says_everything_that_a_case_needs() -> None:
     assert "file a case" in found.advice
 
 
+@pytest.mark.parametrize(
+    ("spec", "seen"), [({"seedImageRef": {"version": "4.17.3"}}, "the seed is 4.17.3"), ({}, "no seed is set")]
+)
+def test_an_unknown_state_is_told_with_its_seed_or_without(spec: dict[str, Any], seen: str) -> None:
+    found = recover(Observed(State.UNKNOWN, stage="Idle", version="4.16.8", spec=spec))
+    assert f"it runs 4.16.8, {seen}; it allows: none" in found.saw
+
+
 # --- cleanup failures ---------------------------------------------------------------------------------------------
 
 UNAVAILABLE = Location(("openshift-adp", "dpa-1"), phase="Unavailable", message="connection refused")
