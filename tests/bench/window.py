@@ -62,7 +62,7 @@ class VirtualTime:
         return datetime.datetime.fromtimestamp(self._now, datetime.timezone.utc)
 
     def wait(self, stop: threading.Event, seconds: float) -> None:
-        raise NotImplementedError("nobody here waits but the drives")
+        raise AssertionError("only drives wait here, and they sleep")
 
     def sleep(self, minutes: float) -> None:
         called = threading.Event()

@@ -279,6 +279,8 @@ def test_the_same_silence_is_a_failure_at_first_contact(
 
     assert outcome.result is Result.UNREACHABLE
     assert remedy in outcome.next_step
+    # Not the page of an unknown state: it has none, as nothing was read.
+    assert outcome.next_step.endswith("(docs/runbooks/no-contact)") and outcome.state is None
     assert (clock.seconds - 1000 >= 30) is patient
 
 
