@@ -91,6 +91,7 @@ lint: venv collections ## check style, types, YAML, Ansible content, roles, lice
 	@echo 'lint: passed'
 
 .PHONY: $(LINT)
+$(LINT): venv collections
 lint-python:
 	ruff check .
 	ruff format --check --quiet .
