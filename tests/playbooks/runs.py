@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -143,6 +144,11 @@ class Run:
     def words(self) -> str:
         """The output in one line, whatever width Ansible wrapped it to."""
         return " ".join(self.output.split())
+
+    @property
+    def failed_hosts(self) -> list[str]:
+        """Whom AWX would relaunch, by name: those that the recap counts as failed."""
+        return sorted(re.findall(r"^(\S+) +: .* failed=[1-9]", self.output, re.M))
 
 
 @dataclass

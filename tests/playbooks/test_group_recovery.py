@@ -18,7 +18,6 @@ from .test_group import (
     UPGRADE,
     VARIABLES,
     VERSION,
-    failed_hosts,
     group_upgrades,
     hub,
     labels,
@@ -45,7 +44,7 @@ def upgraded(prepare: Prepare) -> Playground:
     ground = prepare(scenario(3, hub=True, troubles=failing(3)), **AGAIN)
     first = {**VARIABLES, "ibgu_copy_from": None, "ibgu_plan": plan(PREP, UPGRADE)}
     run = ground.play("group_upgrade", **first)
-    assert failed_hosts(run) == names(3), run.output
+    assert run.failed_hosts == names(3), run.output
     return ground
 
 
@@ -123,7 +122,7 @@ def test_recover_leaves_a_cluster_to_the_step_that_still_runs(prepare: Prepare) 
     assert "would 3 abort the upgrade" in said.words
 
     run = ground.play("recover")
-    assert run.code == 2 and failed_hosts(run) == names(2), run.output
+    assert run.code == 2 and run.failed_hosts == names(2), run.output
     assert "nothing was done on it" in run.words
     assert "oc -n ibu delete imagebasedgroupupgrades north" in run.words
     assert ground.writes() == before

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from .runs import Playground, failing, names, scenario
-from .test_group import IBGUS, MANAGED, failed_hosts, hub, labels
+from .test_group import IBGUS, MANAGED, hub, labels
 from .test_group_recovery import HOLD, set_labels
 
 Prepare = Callable[..., Playground]
@@ -79,7 +79,7 @@ def test_a_cluster_that_does_not_answer_is_left_alone_and_fails_its_host(prepare
 
     run = ground.play("hub_labels", ibgu_contact_timeout=1)
 
-    assert run.code == 2 and failed_hosts(run) == names(2), run.output
+    assert run.code == 2 and run.failed_hosts == names(2), run.output
     assert (labels(ground, "site-0001"), labels(ground, "site-0002")) == (set(), {"prep-failed"})
 
 
@@ -143,7 +143,7 @@ def test_labels_that_talm_would_put_back(prepare: Prepare) -> None:
 
     run = ground.play("hub_labels")
 
-    assert run.code == 2 and failed_hosts(run) == names(1), run.output
+    assert run.code == 2 and run.failed_hosts == names(1), run.output
     assert "the group upgrade ibu/north still lists it and TALM would change the labels back" in run.words
     assert labels(ground, "site-0001") == {"prep-failed"}
     # TALM takes nothing away, so what is missing can be given.
@@ -196,7 +196,7 @@ def test_a_hub_that_does_not_answer_fails_its_own_hosts_only(prepare: Prepare) -
 
     run = ground.play("hub_labels", "-i", str(ground.directory / "more.yml"))
 
-    assert run.code == 2 and failed_hosts(run) == names(2), run.output
+    assert run.code == 2 and run.failed_hosts == names(2), run.output
     assert "the hub https://127.0.0.1:" in run.words and "does not answer as it should" in run.words
     assert labels(ground, "site-0001") == set()
 
@@ -206,7 +206,7 @@ def test_a_cluster_that_the_hub_does_not_know(prepare: Prepare) -> None:
 
     run = ground.play("hub_labels")
 
-    assert run.code == 2 and failed_hosts(run) == names(1), run.output
+    assert run.code == 2 and run.failed_hosts == names(1), run.output
     assert "has no ManagedCluster 'somebody-else'; name it in ibu_managed_cluster" in run.words
 
 

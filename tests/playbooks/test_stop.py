@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .runs import ROOT, Playground, Run, failing, names, scenario
+from .runs import ROOT, Playground, failing, names, scenario
 
 Prepare = Callable[..., Playground]
 
@@ -244,32 +244,27 @@ def test_one_drive_and_one_gate_per_batch(prepare: Prepare) -> None:
 REFUSED = r"(site-\d+): never started: preflight refused the rollout: 1 of 3 clusters are not ready for Prep"
 
 
-def failed_hosts(run: Run) -> list[str]:
-    """Whom AWX would take."""
-    return re.findall(r"^(\S+) +: .* failed=[1-9]", run.output, re.M)
-
-
 def test_a_refusal_of_the_preflight_fails_every_host_in_a_job_and_one_elsewhere(prepare: Prepare) -> None:
     ground = prepare(scenario(3, troubles={"site-0002": {"kubeconfig_empty": {}}}), **SHORT)
 
     run = ground.play("upgrade", awx_job_id=7)
     assert run.code == 2, run.output
-    assert failed_hosts(run) == names(1, 2, 3)
+    assert run.failed_hosts == names(1, 2, 3)
     # Each that is ready says why it failed nevertheless.
     assert sorted(set(re.findall(REFUSED, run.words))) == names(1, 3)
     assert re.search(r"fatal: \[site-0002\]: FAILED! => \S+ \S+ msg: .?ibu_kubeconfig", run.words), run.output
 
     # Its point is what was found: a relaunch checks these again.
     run = ground.play("preflight", awx_job_id=7, ibu_report_file=str(ground.directory / "preflight.json"))
-    assert failed_hosts(run) == names(2), run.output
+    assert run.failed_hosts == names(2), run.output
 
     # Through the hub: test_group.py
     plan = [{"actions": ["Prep"], "rolloutStrategy": {"maxConcurrency": 3}}]
     run = ground.play("group_upgrade", awx_job_id=7, group_upgrade_engine="direct", ibgu_plan=plan, ibu_stop_after=None)
-    assert failed_hosts(run) == names(1, 2, 3), run.output
+    assert run.failed_hosts == names(1, 2, 3), run.output
 
     run = ground.play("upgrade")
-    assert failed_hosts(run) == names(1), run.output
+    assert run.failed_hosts == names(1), run.output
     assert "leave them out with --limit" in run.words
     assert ground.touched() == []
 
