@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import yaml
 from aiohttp import web
 
@@ -241,7 +242,7 @@ async def _body(request: web.BaseRequest) -> Any:
     if not raw:
         return {}
     try:
-        return read(raw) if "yaml" in request.content_type else json.loads(raw)
+        return read(raw) if "yaml" in request.content_type else orjson.loads(raw)
     except (ValueError, yaml.YAMLError) as error:
         raise errors.bad_request(f"the object provided is unrecognized: {error}") from None
 

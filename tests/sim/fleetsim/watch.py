@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import deque
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from aiohttp import web
 from fleetsim import errors
 from fleetsim.resources import Resource
 from fleetsim.selectors import Predicate
-from fleetsim.store import Event, Store, event_line
+from fleetsim.store import Event, Store, dumps, event_line
 
 if TYPE_CHECKING:
     from fleetsim.endpoint import Endpoint
@@ -30,7 +29,7 @@ def _bookmark(res: Resource, rv: int, initial_end: bool = False) -> bytes:
     if initial_end:
         meta["annotations"] = {"k8s.io/initial-events-end": "true"}
     obj = {"kind": res.kind, "apiVersion": res.api_version, "metadata": meta}
-    return event_line("BOOKMARK", json.dumps(obj, separators=(",", ":")).encode())
+    return event_line("BOOKMARK", dumps(obj))
 
 
 class Watcher:
