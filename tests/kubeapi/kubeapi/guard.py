@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a program that must not outlive the process that asked for it.
 
-``python -m kubeapi.guard PROGRAM ARGS`` runs PROGRAM and kills it as soon as standard input ends, which it does
+``python guard.py PROGRAM ARGS`` runs PROGRAM and kills it as soon as standard input ends, which it does
 when the asking process closes the pipe or dies, however it dies.
 """
 

@@ -35,6 +35,7 @@ from .certs import Authority, signing_key
 from .client import Api, Document
 
 CRDS = HERE.parent / "crds"
+GUARD = HERE / "kubeapi" / "guard.py"
 START_TIMEOUT = 60.0
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # A server lives for a minute or so: to save a few MB costs a tenth of its time.
@@ -63,7 +64,8 @@ class Process:
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name = name
         self._log = log
-        guarded = [sys.executable, "-m", "kubeapi.guard", *command]
+        # As a file and without site-packages: as a module it would import this whole package, for more than a start of etcd.
+        guarded = [sys.executable, "-I", "-S", str(GUARD), *command]
         with log.open("ab") as output:
             self._guard = subprocess.Popen(
                 guarded,
