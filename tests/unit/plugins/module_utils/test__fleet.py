@@ -230,6 +230,26 @@ def test_many_commits_share_saves_and_each_finds_itself_saved(case: Case, monkey
     assert len(saves) < 25
 
 
+def test_a_commit_that_follows_another_closely_waits_for_more_to_come(case: Case) -> None:
+    waits: list[float] = []
+
+    class Standing(Clock):
+        def monotonic(self) -> float:
+            return 5.0
+
+        def wait(self, stop: threading.Event, seconds: float) -> None:
+            waits.append(seconds)
+
+    def commit(drive: FakeDrive) -> Result:
+        drive.commit()
+        assert waits == []
+        drive.commit()
+        return Result.DONE
+
+    assert results(case.run({"a": commit}, clock=Standing())) == {"a": "done"}
+    assert waits == [pytest.approx(0.1)]
+
+
 def test_a_commit_on_a_full_disk_strands_nobody(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> None:
         raise OSError("no space left on device")
