@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetsim.testing import Fleet
-from fleetsim.warm import Warm, WarmProcess
+from fleetsim.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
@@ -92,13 +92,7 @@ def ansible(
     """
     environment = {**_environment(), "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"), **(env or {})}
     with tempfile.TemporaryFile(dir=folder) as output, tempfile.TemporaryFile(dir=folder) as errors:
-        process: WarmProcess | subprocess.Popen[bytes]
-        if _read_early(env or {}):
-            files = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": errors if apart else output}
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, **files)  # type: ignore[call-overload]
-        else:
-            apart_files = [errors.fileno()] if apart else []
-            process = _WARM.spawn(list(command), output.fileno(), apart_files, environment)
+        process = _WARM.spawn(list(command), output.fileno(), [errors.fileno()] if apart else [], environment)
         try:
             code = process.wait(RUN_TIMEOUT)
         finally:
@@ -106,11 +100,6 @@ def ansible(
         output.seek(0)
         errors.seek(0)
         return Ended(code, output.read().decode(), errors.read().decode())
-
-
-def _read_early(env: Mapping[str, str]) -> bool:
-    """Whether Ansible reads some of this while it is imported: then it cannot be told to the warm process."""
-    return any(name.startswith("ANSIBLE_") or name == "COLUMNS" for name in env)
 
 
 @dataclass

@@ -6,14 +6,15 @@
 To import the simulator takes longer than most tests of it, and to import Ansible longer than most playbooks. A `Warm`
 process is started once, imports a module, calls its function `prepare` if there is one, and then forks a child for each
 `spawn`; the child calls the module's function `warm` with the given arguments. It has the directory, the environment
-and the open files that it is given, and nothing of other children's. The warm process ends with its owner, whatever
-becomes of that one.
+and the open files that it is given, and nothing of other children's. The warm process and its children end with their
+owner, whatever becomes of that one.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -32,6 +33,8 @@ from typing import Any
 _PACKAGE_PARENT = Path(__file__).resolve().parents[1]
 _PID = struct.Struct("=i")
 _START_TIMEOUT = 60.0
+# So long a child may take to end once its owner is gone.
+_END_SECONDS = 10
 _MOST_FILES = 16
 
 
@@ -73,12 +76,16 @@ class Warm:
         self._socket: socket.socket | None = None
 
     def spawn(
-        self, arguments: Sequence[str], output: int, files: Sequence[int] = (), env: Mapping[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        output: int,
+        files: Sequence[int] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
     ) -> WarmProcess:
         """Call `warm(arguments, files)` in a child that writes to `output`; `files` are its own numbers for these."""
-        request = {"arguments": list(arguments), "cwd": os.getcwd(), "env": dict(os.environ if env is None else env)}
-        if self._cwd is not None:
-            request["cwd"] = str(self._cwd)
+        where = str(cwd or self._cwd or os.getcwd())
+        request = {"arguments": list(arguments), "cwd": where, "env": dict(os.environ if env is None else env)}
         result, result_end = os.pipe()
         try:
             with self._lock:
@@ -152,8 +159,8 @@ def _attend(module: Any, request: dict[str, Any], files: list[int], connection: 
         for fd in (output, *others):
             os.close(fd)
         os.write(result, _PID.pack(child))
+        _end_with_owner(child, result)
         status = os.waitpid(child, 0)[1]
-        # The owner may have gone without waiting.
         with contextlib.suppress(BrokenPipeError):
             os.write(result, _PID.pack(os.waitstatus_to_exitcode(status)))
         os._exit(0)
@@ -167,12 +174,29 @@ def _attend(module: Any, request: dict[str, Any], files: list[int], connection: 
     sys.exit(module.warm(request["arguments"], others))
 
 
+def _end_with_owner(child: int, result: int) -> None:
+    """Wait for the end of the child, and bring it about when nobody is left who would hear of it."""
+    if not hasattr(os, "pidfd_open"):
+        return
+    end, watch = os.pidfd_open(child), select.poll()
+    watch.register(end, select.POLLIN)
+    # Nothing to wait for but that the reading end is closed, which is told unasked.
+    watch.register(result, 0)
+    if all(fd == result for fd, _event in watch.poll()):
+        os.kill(child, signal.SIGTERM)
+        if not select.select([end], [], [], _END_SECONDS)[0]:
+            os.kill(child, signal.SIGKILL)
+
+
 def main(name: str, number: int) -> None:
     """Import, then fork until the owner is gone."""
     connection = socket.socket(fileno=number)
     module = importlib.import_module(name)
     if hasattr(module, "prepare"):
         module.prepare()
+    # What is there now stays: no fork needs to look at it, which would also copy its memory.
+    gc.collect()
+    gc.freeze()
     signal.signal(signal.SIGCHLD, _reap)
     connection.sendall(b"r")
     while asked := _receive(connection):
