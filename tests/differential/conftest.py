@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 TESTS = Path(__file__).resolve().parent.parent
-for folder in (TESTS / "kubeapi", TESTS):
+for folder in (TESTS / "kubeapi", TESTS / "sim", TESTS):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +16,9 @@ import pytest
 from ansible_collections.sno.image_upgrade.plugins.module_utils._documents import Document as Read
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_lint import lint
 from differential.backups import documents
-from differential.conftest import TESTS, UPSTREAM_GROUP, _under_another_group
+from differential.conftest import UPSTREAM_GROUP, _under_another_group
 from differential.many import Many, Question
 from kubeapi import KubeApi, Reply
-
-if str(TESTS / "sim") not in sys.path:
-    sys.path.insert(0, str(TESTS / "sim"))
 
 Document = dict[str, Any]
 COUNT = 300
