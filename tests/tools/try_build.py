@@ -8,6 +8,7 @@ What runs there sees neither this checkout nor its ansible.cfg, only the install
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -81,11 +82,15 @@ def check_installed(name: str) -> None:
     """Every plugin has its documentation, every playbook parses, and both are found by their full names."""
     installed = ELSEWHERE / "ansible_collections" / Path(*name.split("."))
     modules = sorted(path.stem for path in (installed / "plugins" / "modules").glob("*.py"))
-    for module in modules:
-        run("ansible-doc", f"{name}.{module}")
+    full_names = [f"{name}.{module}" for module in modules]
+    # As text, because that is what users read; as JSON it does not pass over what it cannot find.
+    run("ansible-doc", *full_names)
+    documented = json.loads(run("ansible-doc", "--json", *full_names))
+    missing = [module for module in full_names if "doc" not in documented.get(module, {})]
+    if missing:
+        sys.exit(f"ansible-doc has nothing to say of {missing}")
     playbooks = sorted(path.stem for path in (installed / "playbooks").glob("*.yml"))
-    for playbook in playbooks:
-        run("ansible-playbook", "--inventory", "localhost,", "--syntax-check", f"{name}.{playbook}")
+    run("ansible-playbook", "--inventory", "localhost,", "--syntax-check", *(f"{name}.{one}" for one in playbooks))
     print(f"installed elsewhere: ansible-doc reads {len(modules)} modules, {len(playbooks)} playbooks parse")
 
 
