@@ -130,11 +130,11 @@ def receive(connection: socket.socket) -> Request:
 
 
 def end_with(connection: socket.socket, child: WarmProcess) -> None:
-    """A program that was killed cannot pass that on."""
+    """A program that was killed cannot pass that on; its child takes its own children with it."""
     with contextlib.suppress(OSError):
         while connection.recv(1):
             pass
-    child.kill()
+    child.kill(signal.SIGTERM)
 
 
 CLIENT = """#!{python} -ISE
@@ -178,9 +178,10 @@ try:
     connection.sendmsg([head], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
 except OSError:
     real()
-for one in (_signal.SIGHUP, _signal.SIGINT, _signal.SIGTERM):
-    if _signal.getsignal(one) != _signal.SIG_IGN:
-        _signal.signal(one, pass_on)
+for one in (_signal.SIGINT, _signal.SIGTERM):
+    _signal.signal(one, pass_on)
+if _signal.getsignal(_signal.SIGHUP) != _signal.SIG_IGN:
+    _signal.signal(_signal.SIGHUP, pass_on)
 connection.sendall(text)
 child.append(number())
 for one in early:

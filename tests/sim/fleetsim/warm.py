@@ -60,11 +60,11 @@ class WarmProcess:
             os.close(self._result)
         return self._code
 
-    def kill(self) -> None:
-        """At once."""
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send it a signal, if it goes on."""
         if self._code is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
 
 
 class Warm:
