@@ -100,7 +100,7 @@ lint-types:
 lint-yaml:
 	yamllint --strict .
 lint-ansible:
-	ansible-lint -q --nocolor
+	$(PY) tests/tools/warm_path.py ansible-lint -q --nocolor
 lint-roles:
 	@$(PY) tests/tools/check_roles.py
 lint-licences:
