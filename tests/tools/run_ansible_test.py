@@ -103,7 +103,8 @@ def main() -> None:
     command, *rest = sys.argv[1:] or ["sanity"]
     # Only this Python: ansible-test would else try whatever calls itself python3.x on the PATH, working or not.
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    os.execvpe("ansible-test", ["ansible-test", command, "--python", python, *rest], environment())
+    program = str(Path(__file__).with_name("pylint_once.py"))
+    os.execve(sys.executable, [sys.executable, program, command, "--python", python, *rest], environment())
 
 
 if __name__ == "__main__":
