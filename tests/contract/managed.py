@@ -29,6 +29,8 @@ WORKS = "/apis/work.open-cluster-management.io/v1/manifestworks"
 MANAGED = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
 SPEED = 600
 WAIT = 60.0
+# A question costs a real server several milliseconds, and there are hundreds of them.
+POLL_SECONDS = 0.15
 # How many clusters, and which of them fails its Prep.
 GROUPS = {"good": (3, None), "bad": (3, 2), "batches": (4, 1), "deleted": (2, None), "again": (1, None)}
 OADP = [{"name": "oadp-cm", "namespace": "openshift-adp"}]
@@ -131,7 +133,7 @@ def until(there: Callable[[], Any], story: Callable[[], Any] = lambda: "") -> No
     end = time.monotonic() + WAIT
     while not there():
         assert time.monotonic() < end, story()
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

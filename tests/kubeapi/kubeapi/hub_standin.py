@@ -33,6 +33,13 @@ from .server import CRDS, KubeApi
 from .standin import FastClock, HttpApi
 
 _LISTENED = (IBGUS, CGUS, WORKS)
+# Of what a hub serves and a cluster does not.
+GROUPS = (
+    "cluster.open-cluster-management.io",
+    "lcm.openshift.io",
+    "ran.openshift.io",
+    "work.open-cluster-management.io",
+)
 _ANSWERS = {
     "Prep": "Prep stage completed successfully",
     "Upgrade": "Upgrade completed",
@@ -143,7 +150,7 @@ class HubStandin:
         speed: float = 600,
     ) -> None:
         self.clusters, self._namespace, self._speed = dict(clusters), namespace, speed
-        self.server = KubeApi(folder, crds=crds)
+        self.server = KubeApi(folder, crds=crds, groups=GROUPS)
         self._registry = _registries()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub-standin", daemon=True)

@@ -29,5 +29,6 @@ def binaries() -> Binaries:
 
 @pytest.fixture(scope="module")
 def server(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    with KubeApi(tmp_path_factory.mktemp("kube"), binaries=binaries) as running:
+    """With the kinds of the Lifecycle Agent only: a pivot installs them anew."""
+    with KubeApi(tmp_path_factory.mktemp("kube"), groups=["lca.openshift.io"], binaries=binaries) as running:
         yield running

@@ -6,44 +6,34 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract.helpers import Document
+from playbooks.runs import ANSIBLE_PLAYBOOK, ansible
 
 from kubeapi import Binaries
 from kubeapi.standin import Standin
 
 pytestmark = pytest.mark.kubeapi
 
-ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT = 240
-
 
 def play(cluster: Standin, folder: Path, playbook: str, **variables: Any) -> tuple[int, Document, str]:
     """Run a playbook as a user does; exit code, the cluster's entry in the outcome file, and the output."""
     outcome = folder / "outcome.json"
     given = {"ibu_outcome_file": str(outcome), "ibu_settle_timeout": 60, **variables}
-    done = subprocess.run(
-        [
-            Path(sys.executable).parent / "ansible-playbook",
-            *("-i", cluster.inventory),
-            *("-e", json.dumps(given)),
-            f"playbooks/{playbook}.yml",
-        ],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp")},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    command = [
+        str(ANSIBLE_PLAYBOOK),
+        "-i",
+        str(cluster.inventory),
+        "-e",
+        json.dumps(given),
+        f"playbooks/{playbook}.yml",
+    ]
+    done = ansible(command, folder)
     entries = json.loads(outcome.read_text())["clusters"] if outcome.exists() else {}
-    return done.returncode, entries.get(cluster.name, {}), done.stdout + done.stderr
+    return done.code, entries.get(cluster.name, {}), done.output
 
 
 def test_upgrade_and_rollback_by_hand(binaries: Binaries, tmp_path: Path) -> None:
