@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the molecule scenarios, all or those named, two at a time; each has a fleet and a working folder of its own.
 
-Of a scenario that fails everything is shown, of one that passes only how long it took. `molecule test -s NAME` shows
-one live.
+Molecule, the playbooks and the fleets are forks of processes that have imported what they need (see warm_path.py). Of a
+scenario that fails everything is shown, of one that passes only how long it took. `molecule test -s NAME` shows one
+live, without any of this.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import warm_path
 from checkout import ROOT
+from fleetsim.warm import Warm
 
 AT_A_TIME = 2
+PROGRAMS = {**warm_path.PROGRAMS, "fleetsim": "fleetsim.program"}
 # Molecule's working folders: inside the checkout, not in the user's home.
 WORK = ROOT / ".cache" / "ansible"
 # Before each playbook Molecule asks for the version of ansible-playbook, which takes as long as to start a playbook.
@@ -30,12 +35,12 @@ if [ "$*" = --version ]; then echo {version}; else exec {program} "$@"; fi
 """
 
 
-def quick_version() -> Path:
+def quick_version(path: str) -> Path:
     """A folder for PATH with an ansible-playbook that knows its version by heart."""
-    program = shutil.which("ansible-playbook")
+    program = shutil.which("ansible-playbook", path=path)
     if program is None:
         sys.exit("There is no ansible-playbook on PATH: use `make molecule`.")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run(["ansible-playbook", "--version"], capture_output=True, text=True, check=True).stdout
     folder = WORK / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "ansible-playbook"
@@ -45,49 +50,44 @@ def quick_version() -> Path:
     return folder
 
 
-def environment() -> dict[str, str]:
+def environment(path: str) -> dict[str, str]:
     """Of all scenarios."""
-    path = f"{quick_version()}{os.pathsep}{os.environ['PATH']}"
     ours = {
         "ANSIBLE_HOME": str(WORK),
         # A module is one process then, not five.
         "ANSIBLE_PIPELINING": "true",
         "MOLECULE_COMMAND_BORDERS": "false",
         "NO_COLOR": "1",
-        "PATH": path,
+        "PATH": f"{quick_version(path)}{os.pathsep}{path}",
     }
     return {**os.environ, **ours}
 
 
-def run(scenario: str, env: dict[str, str]) -> bool:
+def run(scenario: str, molecule: Warm, env: dict[str, str]) -> bool:
     """Whether the scenario passed."""
     started = time.monotonic()
-    done = subprocess.run(
-        ["molecule", "test", "--scenario-name", scenario],
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    passed = done.returncode == 0
+    with tempfile.TemporaryFile() as output:
+        command = ["molecule", "test", "--scenario-name", scenario]
+        passed = molecule.spawn(command, output.fileno(), env=env).wait() == 0
+        output.seek(0)
+        said = output.read().decode(errors="replace")
     # A scenario that cannot run on this machine says why in these words, and passes.
-    skipped = re.search(r"SKIPPED: [^\"'\n]+", done.stdout)
+    skipped = re.search(r"SKIPPED: [^\"'\n]+", said)
     verdict = skipped.group() if passed and skipped else "passed" if passed else "FAILED"
     print(f"molecule {scenario}: {verdict}, {time.monotonic() - started:.0f} s", flush=True)
     if not passed:
-        print(done.stdout, flush=True)
+        print(said, flush=True)
     return passed
 
 
 def main() -> int:
     """Run them; 1 if one failed."""
     every = sorted(path.parent.name for path in Path(ROOT, "extensions", "molecule").glob("*/molecule.yml"))
-    env = environment()
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        results = list(pool.map(lambda scenario: run(scenario, env), sys.argv[1:] or every))
+    with warm_path.warm_path(PROGRAMS) as path, ThreadPoolExecutor(AT_A_TIME) as pool:
+        env = environment(path)
+        tools = os.pathsep.join(filter(None, (str(Path(__file__).parent), env.get("PYTHONPATH"))))
+        molecule = Warm("warm_molecule", cwd=ROOT, env={**env, "PYTHONPATH": tools})
+        results = list(pool.map(lambda scenario: run(scenario, molecule, env), sys.argv[1:] or every))
     print(f"molecule: {sum(results)} passed, {results.count(False)} failed")
     return 1 if results.count(False) else 0
 

@@ -6,8 +6,8 @@
 In front of the command's PATH there are small programs with the names of those in `PROGRAMS`. Each hands over its
 arguments, directory, environment and standard files to a process that has imported Ansible, which forks a child to do
 the work (see fleetsim/warm.py), passes on the signals that it gets, and ends as that child does. There is one such
-process for each set of ANSIBLE_* variables, ANSIBLE_CONFIG aside; a child whose settings do not fit it starts the real
-program, as the small programs do when nobody listens any more. Everything ends with the command.
+process for each set of ANSIBLE_* variables and text of ansible.cfg; a child whose settings do not fit it nevertheless
+starts the real program, as the small programs do when nobody listens any more. Everything ends with the command.
 
 There is no terminal for the children, so nothing can be prompted for.
 """
@@ -34,7 +34,7 @@ sys.path.append(str(ROOT / "tests" / "sim"))
 
 from fleetsim.warm import Warm, WarmProcess  # noqa: E402
 
-# What there is of this name, and the module whose function `warm` does the same.
+# Programs, and the module whose function `warm` does the same. Of those that nobody has installed, `python -m` is real.
 PROGRAMS = {
     "ansible": "playbooks.warm_ansible",
     "ansible-inventory": "playbooks.warm_ansible",
@@ -62,8 +62,10 @@ class Server:
     """Answers the small programs, one thread for each."""
 
     def __init__(self, programs: Mapping[str, str]) -> None:
-        # By name: the real one.
-        self.programs = {name: path for name in programs if (path := shutil.which(name))}
+        # By name: the begin of the command line of the real one.
+        self.programs = {
+            name: [path] if (path := shutil.which(name)) else [sys.executable, "-m", name] for name in programs
+        }
         self._modules = programs
         self._lock = threading.Lock()
         self._warm: dict[tuple[str, ...], Warm] = {}
@@ -91,7 +93,7 @@ class Server:
 
     def _start(self, request: Request) -> WarmProcess:
         given, output, errors = request.files
-        arguments = [self.programs[request.name], *request.arguments[1:]]
+        arguments = [*self.programs[request.name], *request.arguments[1:]]
         try:
             return self._warm_for(request).spawn(
                 arguments, output, [errors, given], request.environment, request.folder
@@ -101,10 +103,12 @@ class Server:
                 os.close(fd)
 
     def _warm_for(self, request: Request) -> Warm:
-        """The process that has imported it with this environment; ANSIBLE_CONFIG is read again by each child."""
+        """The process that has imported it with the same settings; each child reads them again and checks that."""
         module, environment = self._modules[request.name], request.environment
-        ansible = sorted(f"{key}={environment[key]}" for key in environment if key.startswith("ANSIBLE_"))
-        key = (module, *(one for one in ansible if not one.startswith("ANSIBLE_CONFIG=")))
+        file = Path(request.folder, environment.get("ANSIBLE_CONFIG") or "ansible.cfg")
+        text = file.read_text(errors="replace") if file.is_file() else ""
+        names = (name for name in environment if name.startswith("ANSIBLE_") and name != "ANSIBLE_CONFIG")
+        key = (module, text, *(f"{name}={environment[name]}" for name in sorted(names)))
         with self._lock:
             if key not in self._warm:
                 path = (str(ROOT / "tests"), environment.get("PYTHONPATH", ""))
@@ -147,7 +151,8 @@ child, early = [], []
 
 
 def real():
-    posix.execve({programs}[name], [name, *sys.argv[1:]], posix.environ)
+    command = [*{programs}[name], *sys.argv[1:]]
+    posix.execve(command[0], command, posix.environ)
 
 
 def pass_on(number, frame):
