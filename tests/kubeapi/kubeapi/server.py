@@ -38,7 +38,7 @@ CRDS = HERE.parent / "crds"
 GUARD = HERE / "kubeapi" / "guard.py"
 START_TIMEOUT = 60.0
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# A server lives for a minute or so: it need not save memory before there is much of it, which costs a tenth of its time.
+# A server lives for a minute or so: to save memory before it uses much costs a tenth of its time.
 GO_SETTINGS = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 # Below the range from which Linux takes the local ports of outgoing connections: nobody grabs it while we are down.
 PORTS = range(20000, 32000)
@@ -64,7 +64,7 @@ class Process:
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name = name
         self._log = log
-        # As a file and without site-packages: as a module it would import this whole package, for more than a start of etcd.
+        # As a file and without site-packages: as a module it would import this package, for more than etcd's start.
         guarded = [sys.executable, "-I", "-S", str(GUARD), *command]
         with log.open("ab") as output:
             self._guard = subprocess.Popen(

@@ -44,6 +44,8 @@ from .client import MERGE_PATCH, Api, Document, Reply
 from .server import CRDS, KubeApi, wait_until
 
 T = TypeVar("T")
+# The stateroot of the first release.
+INSTALLED = "rhcos"
 
 # What the agent and the machine do by themselves. Troubles of the network and of credentials belong to the simulator.
 TROUBLES = {
@@ -260,6 +262,10 @@ class Standin:
             self._life.result()
         return self._machine.state()
 
+    def is_as_installed(self) -> bool:
+        """Whether it has nothing but the release that it was installed with, and its upgrade is Idle."""
+        return bool(self.state()["stateroots"] == [INSTALLED]) and self._is_idle()
+
     def inject(self, trouble: str, params: Document | None = None) -> None:
         _check(trouble)
         self._in_loop(lambda: self._troubles.add(trouble, params))
@@ -332,7 +338,7 @@ class Standin:
     # Inside
 
     async def _make(self) -> Machine:
-        root = Stateroot("rhcos", self._version, fresh=False)
+        root = Stateroot(INSTALLED, self._version, fresh=False)
         clock = FastClock(self._speed)
         return Machine(_Platform(self), clock, self._durations, self._troubles, self._rng, root)
 
@@ -341,7 +347,7 @@ class Standin:
 
         The kinds of the Lifecycle Agent come later in a seed: its CRD is what a client misses at first.
         """
-        seed = root.osname != "rhcos"
+        seed = root.osname != INSTALLED
         crds = [crd for crd in self.server.crds if not seed or crd["metadata"]["name"] != IBU]
         await asyncio.to_thread(self.server.apply_crds, crds)
         objects = self._objects(root, seed)

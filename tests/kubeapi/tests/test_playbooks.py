@@ -13,7 +13,6 @@ import pytest
 from contract.helpers import Document
 from playbooks.runs import ANSIBLE_PLAYBOOK, ansible
 
-from kubeapi import Binaries
 from kubeapi.standin import Standin
 
 pytestmark = pytest.mark.kubeapi
@@ -23,54 +22,47 @@ def play(cluster: Standin, folder: Path, playbook: str, **variables: Any) -> tup
     """Run a playbook as a user does; exit code, the cluster's entry in the outcome file, and the output."""
     outcome = folder / "outcome.json"
     given = {"ibu_outcome_file": str(outcome), "ibu_settle_timeout": 60, **variables}
-    command = [
-        str(ANSIBLE_PLAYBOOK),
-        "-i",
-        str(cluster.inventory),
-        "-e",
-        json.dumps(given),
-        f"playbooks/{playbook}.yml",
-    ]
-    done = ansible(command, folder)
+    given_as = ("-i", str(cluster.inventory), "-e", json.dumps(given))
+    done = ansible([str(ANSIBLE_PLAYBOOK), *given_as, f"playbooks/{playbook}.yml"], folder)
     entries = json.loads(outcome.read_text())["clusters"] if outcome.exists() else {}
     return done.code, entries.get(cluster.name, {}), done.output
 
 
-def test_upgrade_and_rollback_by_hand(binaries: Binaries, tmp_path: Path) -> None:
-    with Standin(tmp_path / "server", troubles={"stale_cr_for": {"seconds": 60}}) as cluster:
-        code, entry, output = play(cluster, tmp_path, "upgrade", ibu_stop_after="Upgrade")
-        assert code == 0, output
-        assert (entry["result"], entry["completed"]) == ("done", ["Prep", "Upgrade"])
-        assert (entry["version_before"], entry["version_after"]) == ("4.16.8", "4.17.3")
+def test_upgrade_and_rollback_by_hand(cluster: Standin, tmp_path: Path) -> None:
+    cluster.inject("stale_cr_for", {"seconds": 60})
+    code, entry, output = play(cluster, tmp_path, "upgrade", ibu_stop_after="Upgrade")
+    assert code == 0, output
+    assert (entry["result"], entry["completed"]) == ("done", ["Prep", "Upgrade"])
+    assert (entry["version_before"], entry["version_after"]) == ("4.16.8", "4.17.3")
 
-        code, entry, output = play(cluster, tmp_path, "rollback", rollback_finalize=True)
-        assert code == 0, output
-        assert (entry["result"], entry["state"], entry["version_after"]) == ("done", "idle", "4.16.8")
-        assert cluster.state()["stateroots"] == ["rhcos"]
-
-
-def test_upgrade_to_the_end(binaries: Binaries, tmp_path: Path) -> None:
-    with Standin(tmp_path / "server") as cluster:
-        code, entry, output = play(cluster, tmp_path, "upgrade")
-        assert code == 0, output
-        assert entry["completed"] == ["Prep", "Upgrade", "FinalizeUpgrade"]
-        assert cluster.state()["stateroots"] == ["rhcos_4.17.3"]
-
-        code, _entry, output = play(cluster, tmp_path, "upgrade")
-        assert code == 0, output
-        assert "changed=0" in output
+    code, entry, output = play(cluster, tmp_path, "rollback", rollback_finalize=True)
+    assert code == 0, output
+    assert (entry["result"], entry["state"], entry["version_after"]) == ("done", "idle", "4.16.8")
+    assert cluster.state()["stateroots"] == ["rhcos"]
 
 
-def test_automatic_rollback(binaries: Binaries, tmp_path: Path) -> None:
+def test_upgrade_to_the_end(cluster: Standin, tmp_path: Path) -> None:
+    code, entry, output = play(cluster, tmp_path, "upgrade")
+    assert code == 0, output
+    assert entry["completed"] == ["Prep", "Upgrade", "FinalizeUpgrade"]
+    assert cluster.state()["stateroots"] == ["rhcos_4.17.3"]
+
+    code, _entry, output = play(cluster, tmp_path, "upgrade")
+    assert code == 0, output
+    assert "changed=0" in output
+
+
+def test_automatic_rollback(cluster: Standin, tmp_path: Path) -> None:
     """An operator stays unhealthy after the pivot, and the watchdog fires."""
-    with Standin(tmp_path / "server", troubles={"init_monitor_timeout": None}) as cluster:
-        watchdog = {"initMonitorTimeoutSeconds": 60}
-        code, entry, output = play(cluster, tmp_path, "upgrade", ibu_auto_rollback_on_failure=watchdog)
-        assert code == 2, output
-        assert entry["result"] == "rolled_back"
-        assert entry["message"] == "Rollback due to LCA Init Monitor timeout, after 1m0s"
-        assert entry["version_after"] == "4.16.8"
+    cluster.inject("init_monitor_timeout")
+    watchdog = {"initMonitorTimeoutSeconds": 60}
+    code, entry, output = play(cluster, tmp_path, "upgrade", ibu_auto_rollback_on_failure=watchdog)
+    assert code == 2, output
+    assert entry["result"] == "rolled_back"
+    assert entry["message"] == "Rollback due to LCA Init Monitor timeout, after 1m0s"
+    assert entry["version_after"] == "4.16.8"
 
-        code, entry, output = play(cluster, tmp_path, "abort")
-        assert code == 0, output
-        assert (entry["result"], entry["state"]) == ("done", "idle")
+    code, entry, output = play(cluster, tmp_path, "abort")
+    assert code == 0, output
+    assert (entry["result"], entry["state"]) == ("done", "idle")
+    assert cluster.is_as_installed()
