@@ -14,6 +14,9 @@ PY    := $(BIN)/python
 # PYTHON is looked up before that, or it would be .venv's own Python the second time.
 override PYTHON := $(or $(shell command -v $(PYTHON)),$(PYTHON))
 export PATH := $(BIN):$(PATH)
+# pytest rewrites the assertions of every test, which takes longer than many of them: what it has compiled is kept,
+# also where the caller's environment says that Python should not.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 
