@@ -16,6 +16,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import shutil
 import sys
 import types
 import warnings
@@ -39,10 +40,13 @@ _MODULES = (
     "ansible.cli.playbook",
     "ansible.executor.playbook_executor",
     "ansible.executor.task_queue_manager",
+    "ansible.playbook.handler_task_include",
     "ansible.plugins.action",
     "ansible.plugins.callback",
     "kubernetes.client",
     "kubernetes.config",
+    "multiprocessing.popen_fork",
+    "multiprocessing.synchronize",
 )
 # Ansible loads all of these for each playbook, whatever it uses, and reads their documentation for their options.
 _ALL_OF = ("become_loader", "callback_loader", "connection_loader", "inventory_loader", "shell_loader")
@@ -52,12 +56,16 @@ _PLUGINS = (
     ("action_loader", "normal"),
     ("action_loader", "set_fact"),
     ("action_loader", "validate_argument_spec"),
+    ("lookup_loader", "env"),
+    ("lookup_loader", "file"),
+    ("lookup_loader", "pipe"),
+    ("lookup_loader", "url"),
     # The first of these brings all others.
     ("filter_loader", "to_json"),
     ("test_loader", "match"),
 )
-# Of the environment, what Python and its locale have read before: a fork cannot be told of a change.
-_OF_PYTHON = ("HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "PYTHONPATH", "TZ")
+# Of the environment, what Python and libraries have read before: a fork cannot be told of a change.
+_OF_PYTHON = ("HOME", "KUBECONFIG", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "PYTHONPATH", "TZ")
 
 # What was used until the first fork, with its values.
 _used: dict[str, Any] = {}
@@ -146,6 +154,8 @@ def warm(arguments: list[str], files: list[int]) -> None:
         os.execvp(arguments[0], arguments)
     program = Path(arguments[0]).name.removeprefix("ansible").removeprefix("-") or "adhoc"
     sys.argv = arguments
+    # Playbooks know it as ansible_playbook_python.
+    sys.executable = shutil.which("python-of-modules") or sys.executable
     # It says so of what `prepare` did.
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
     importlib.import_module(f"ansible.cli.{program}").main()

@@ -26,7 +26,11 @@ from checkout import ROOT
 from fleetsim.warm import Warm
 
 AT_A_TIME = 2
-PROGRAMS = {**warm_path.PROGRAMS, "fleetsim": "fleetsim.program"}
+PROGRAMS = {
+    **warm_path.installed("playbooks.warm_ansible", "ansible-playbook"),
+    "fleetsim": warm_path.Program("fleetsim.program", (sys.executable, "-m", "fleetsim")),
+    "python-of-modules": warm_path.Program("playbooks.warm_modules", (sys.executable,)),
+}
 # Molecule's working folders: inside the checkout, not in the user's home.
 WORK = ROOT / ".cache" / "ansible"
 # Before each playbook Molecule asks for the version of ansible-playbook, which takes as long as to start a playbook.
@@ -35,14 +39,12 @@ if [ "$*" = --version ]; then echo {version}; else exec {program} "$@"; fi
 """
 
 
-def quick_version(path: str) -> Path:
-    """A folder for PATH with an ansible-playbook that knows its version by heart."""
+def quick_version(folder: Path, path: str) -> Path:
+    """Let the folder have an ansible-playbook for PATH that knows its version by heart."""
     program = shutil.which("ansible-playbook", path=path)
     if program is None:
         sys.exit("There is no ansible-playbook on PATH: use `make molecule`.")
     version = subprocess.run(["ansible-playbook", "--version"], capture_output=True, text=True, check=True).stdout
-    folder = WORK / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
     script = folder / "ansible-playbook"
     first_line = shlex.quote(version.splitlines()[0])
     script.write_text(QUICK_VERSION.format(version=first_line, program=shlex.quote(program)), encoding="utf-8")
@@ -50,7 +52,7 @@ def quick_version(path: str) -> Path:
     return folder
 
 
-def environment(path: str) -> dict[str, str]:
+def environment(folder: Path, path: str) -> dict[str, str]:
     """Of all scenarios."""
     ours = {
         "ANSIBLE_HOME": str(WORK),
@@ -58,7 +60,7 @@ def environment(path: str) -> dict[str, str]:
         "ANSIBLE_PIPELINING": "true",
         "MOLECULE_COMMAND_BORDERS": "false",
         "NO_COLOR": "1",
-        "PATH": f"{quick_version(path)}{os.pathsep}{path}",
+        "PATH": f"{quick_version(folder, path)}{os.pathsep}{path}",
     }
     return {**os.environ, **ours}
 
@@ -83,8 +85,12 @@ def run(scenario: str, molecule: Warm, env: dict[str, str]) -> bool:
 def main() -> int:
     """Run them; 1 if one failed."""
     every = sorted(path.parent.name for path in Path(ROOT, "extensions", "molecule").glob("*/molecule.yml"))
-    with warm_path.warm_path(PROGRAMS) as path, ThreadPoolExecutor(AT_A_TIME) as pool:
-        env = environment(path)
+    with (
+        tempfile.TemporaryDirectory(prefix="molecule-") as folder,
+        warm_path.warm_path(PROGRAMS) as path,
+        ThreadPoolExecutor(AT_A_TIME) as pool,
+    ):
+        env = environment(Path(folder), path)
         tools = os.pathsep.join(filter(None, (str(Path(__file__).parent), env.get("PYTHONPATH"))))
         molecule = Warm("warm_molecule", cwd=ROOT, env={**env, "PYTHONPATH": tools})
         results = list(pool.map(lambda scenario: run(scenario, molecule, env), sys.argv[1:] or every))

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a command that starts Ansible's programs many times, each in a quarter of its time: `warm_path.py COMMAND...`.
 
-In front of the command's PATH there are small programs with the names of those in `PROGRAMS`. Each hands over its
+In front of the command's PATH there are small programs with the names of those in `ANSIBLE`. Each hands over its
 arguments, directory, environment and standard files to a process that has imported Ansible, which forks a child to do
 the work (see fleetsim/warm.py), passes on the signals that it gets, and ends as that child does. There is one such
 process for each set of ANSIBLE_* variables and text of ansible.cfg; a child whose settings do not fit it nevertheless
@@ -34,12 +34,21 @@ sys.path.append(str(ROOT / "tests" / "sim"))
 
 from fleetsim.warm import Warm, WarmProcess  # noqa: E402
 
-# Programs, and the module whose function `warm` does the same. Of those that nobody has installed, `python -m` is real.
-PROGRAMS = {
-    "ansible": "playbooks.warm_ansible",
-    "ansible-inventory": "playbooks.warm_ansible",
-    "ansible-playbook": "playbooks.warm_ansible",
-}
+
+@dataclass(frozen=True)
+class Program:
+    """The module whose function `warm` does what the real program does, and the command of that one."""
+
+    module: str
+    real: tuple[str, ...]
+
+
+def installed(module: str, *names: str) -> dict[str, Program]:
+    """Those of the programs that there are."""
+    return {name: Program(module, (path,)) for name in names if (path := shutil.which(name))}
+
+
+ANSIBLE = installed("playbooks.warm_ansible", "ansible", "ansible-inventory", "ansible-playbook")
 _NUMBER = struct.Struct("=i")
 _MOST_BYTES = 1 << 20
 
@@ -61,12 +70,8 @@ class Request:
 class Server:
     """Answers the small programs, one thread for each."""
 
-    def __init__(self, programs: Mapping[str, str]) -> None:
-        # By name: the begin of the command line of the real one.
-        self.programs = {
-            name: [path] if (path := shutil.which(name)) else [sys.executable, "-m", name] for name in programs
-        }
-        self._modules = programs
+    def __init__(self, programs: Mapping[str, Program]) -> None:
+        self._programs = programs
         self._lock = threading.Lock()
         self._warm: dict[tuple[str, ...], Warm] = {}
 
@@ -93,7 +98,7 @@ class Server:
 
     def _start(self, request: Request) -> WarmProcess:
         given, output, errors = request.files
-        arguments = [*self.programs[request.name], *request.arguments[1:]]
+        arguments = [*self._programs[request.name].real, *request.arguments[1:]]
         try:
             return self._warm_for(request).spawn(
                 arguments, output, [errors, given], request.environment, request.folder
@@ -104,7 +109,7 @@ class Server:
 
     def _warm_for(self, request: Request) -> Warm:
         """The process that has imported it with the same settings; each child reads them again and checks that."""
-        module, environment = self._modules[request.name], request.environment
+        module, environment = self._programs[request.name].module, request.environment
         file = Path(request.folder, environment.get("ANSIBLE_CONFIG") or "ansible.cfg")
         text = file.read_text(errors="replace") if file.is_file() else ""
         names = (name for name in environment if name.startswith("ANSIBLE_") and name != "ANSIBLE_CONFIG")
@@ -151,7 +156,7 @@ child, early = [], []
 
 
 def real():
-    command = [*{programs}[name], *sys.argv[1:]]
+    command = [*{real}, *sys.argv[1:]]
     posix.execve(command[0], command, posix.environ)
 
 
@@ -200,7 +205,7 @@ posix._exit(code)
 
 
 @contextlib.contextmanager
-def warm_path(programs: Mapping[str, str] = PROGRAMS) -> Iterator[str]:
+def warm_path(programs: Mapping[str, Program] = ANSIBLE) -> Iterator[str]:
     """The PATH with the small programs in front. They work as long as the context."""
     server = Server(programs)
     with tempfile.TemporaryDirectory(prefix="warm-") as folder, socket.socket(socket.AF_UNIX) as listener:
@@ -208,10 +213,10 @@ def warm_path(programs: Mapping[str, str] = PROGRAMS) -> Iterator[str]:
         listener.bind(address)
         listener.listen(64)
         threading.Thread(target=server.serve, args=(listener,), daemon=True).start()
-        for name in server.programs:
+        for name, program in programs.items():
             client = Path(folder, "bin", name)
             client.parent.mkdir(exist_ok=True)
-            text = CLIENT.format(python=sys.executable, programs=server.programs, address=address)
+            text = CLIENT.format(python=sys.executable, real=program.real, address=address)
             client.write_text(text, encoding="utf-8")
             client.chmod(0o755)
         try:
