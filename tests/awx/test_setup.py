@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from awxkit.api.client import Connection
 from awxkit.api.pages.api import ApiV2
+from playbooks.runs import QUICK_MODULES
 
 from fakeawx.server import TOKEN, FakeAwx
 
@@ -25,7 +26,6 @@ from .jobs import ROOT, nodes_of, objects, template, without_raw
 
 ROLLOUT = "SNO image upgrade"
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
-PLUGINS = Path(__file__).resolve().parent / "connection_plugins"
 TIMEOUT = 600.0
 SECRET = "kind: Config # the secret of the test"
 GIVEN = {
@@ -59,13 +59,12 @@ class Loader:
         ours = {
             "CONTROLLER_HOST": self.awx.url,
             "CONTROLLER_OAUTH_TOKEN": TOKEN,
-            "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS),
+            **QUICK_MODULES,
             # Every request would load all authorities of the system first, which takes longer than all the rest of it.
             "SSL_CERT_FILE": os.devnull,
             "SSL_CERT_DIR": os.devnull,
         }
-        given = json.dumps({"ansible_connection": "forked", **GIVEN, **variables})
+        given = json.dumps({**GIVEN, **variables})
         done = subprocess.run(
             [PLAYBOOK, "-i", "localhost,", "-e", given, *arguments, "playbooks/awx_setup.yml"],
             cwd=ROOT,

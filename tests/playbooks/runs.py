@@ -33,6 +33,8 @@ RUN_TIMEOUT = 180.0
 POLL_SECONDS = 0.02
 # A killed run may finish the request that it is in, but not go on to the next; the tests share the machine.
 GONE_SECONDS = 30.0
+# Modules are forks of Ansible's worker where they come to it through a pipe; see there.
+QUICK_MODULES = {"ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests" / "connection_plugins"), "ANSIBLE_PIPELINING": "true"}
 # Marks every process of a run, whatever session or process group it has put itself into.
 MARK = "IBU_TEST_RUN"
 
@@ -67,7 +69,7 @@ def failing(*numbers: int) -> dict[str, dict[str, Any]]:
 def _environment() -> dict[str, str]:
     """Of every run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    return {**kept, "ANSIBLE_NOCOLOR": "true", "COLUMNS": "200"}
+    return {**kept, "ANSIBLE_NOCOLOR": "true", "COLUMNS": "200", **QUICK_MODULES}
 
 
 # Starts a playbook in a fifth of the time; see there.
@@ -84,15 +86,21 @@ class Ended:
 
 
 def ansible(
-    command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, *, apart: bool = False
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    apart: bool = False,
+    imports: Sequence[str] = (),
 ) -> Ended:
     """Run one of Ansible's programs to its end; `apart`: standard error is not in the output.
 
-    `folder` is for temporary files. What is in `env` comes to the environment.
+    `folder` is for temporary files. What is in `env` comes to the environment. `imports`: see `Warm.spawn`.
     """
     environment = {**_environment(), "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"), **(env or {})}
     with tempfile.TemporaryFile(dir=folder) as output, tempfile.TemporaryFile(dir=folder) as errors:
-        process = _WARM.spawn(list(command), output.fileno(), [errors.fileno()] if apart else [], environment)
+        files = [errors.fileno()] if apart else []
+        process = _WARM.spawn(list(command), output.fileno(), files, environment, imports=imports)
         try:
             code = process.wait(RUN_TIMEOUT)
         finally:
@@ -164,9 +172,16 @@ class Playground:
         """The caller's environment without its own settings of Ansible."""
         return {**_environment(), "ANSIBLE_LOCAL_TEMP": str(self.directory / "ansible"), **more}
 
-    def play(self, playbook: str | Path, *arguments: str, env: dict[str, str] | None = None, **variables: Any) -> Run:
+    def play(
+        self,
+        playbook: str | Path,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        imports: Sequence[str] = (),
+        **variables: Any,
+    ) -> Run:
         """Run a playbook from the checkout to its end."""
-        done = ansible(self.command(playbook, *arguments, **variables), self.directory, env)
+        done = ansible(self.command(playbook, *arguments, **variables), self.directory, env, imports=imports)
         return Run(done.code, done.output, self.outcome_file)
 
     def start(self, playbook: str, *arguments: str, **variables: Any) -> Started:

@@ -20,8 +20,6 @@ Prepare = Callable[..., Playground]
 # Where the rollout stops has nothing to do with how far it takes a cluster.
 SHORT = {"ibu_stop_after": "Prep"}
 
-PLUGINS = Path(__file__).resolve().parent / "connection_plugins"
-
 
 # --- one batch ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +184,7 @@ def test_a_cluster_lost_in_the_users_own_play_counts(
     ground = prepare(scenario(6, troubles=troubles))
     playbook = write_playbook(tmp_path, *parts)
 
-    run = ground.play(playbook, env={"ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS)}, ibu_budget=0)
+    run = ground.play(playbook, ibu_budget=0)
 
     assert run.code != 0, run.output
     # Its healthy peer is taken along where the loss shows only after the gate; nobody else is, in either case.

@@ -22,6 +22,8 @@ from .runs import Playground, Run, scenario
 Prepare = Callable[..., Playground]
 
 LEFT = {"backups_left": {"names": ["small-app"], "phase": "PartiallyFailed"}}
+# All of the client's APIs, of which it uses one.
+OF_K8S_EXEC = ("kubernetes.client.apis",)
 FAILED = {"site-0001": {"troubles": LEFT}}
 
 
@@ -36,7 +38,7 @@ def ca(ground: Playground) -> str:
 
 def ask(ground: Playground, *arguments: str, **more: Any) -> Run:
     variables = {"velero_debug_folder": str(ground.directory / "velero"), "velero_debug_least_free": "1M", **more}
-    return ground.play("velero_debug", *arguments, **variables)
+    return ground.play("velero_debug", *arguments, imports=OF_K8S_EXEC, **variables)
 
 
 def folder(ground: Playground, host: str = "site-0001") -> Path:

@@ -82,10 +82,15 @@ class Warm:
         files: Sequence[int] = (),
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
+        imports: Sequence[str] = (),
     ) -> WarmProcess:
-        """Call `warm(arguments, files)` in a child that writes to `output`; `files` are its own numbers for these."""
+        """Call `warm(arguments, files)` in a child that writes to `output`; `files` are its own numbers for these.
+
+        `imports` stay for all later children: what takes too long for the few of them that need it, and for all others.
+        """
         where = str(cwd or self._cwd or os.getcwd())
         request = {"arguments": list(arguments), "cwd": where, "env": dict(os.environ if env is None else env)}
+        request["imports"] = list(imports)
         result, result_end = os.pipe()
         try:
             with self._lock:
@@ -200,6 +205,8 @@ def main(name: str, number: int) -> None:
     signal.signal(signal.SIGCHLD, _reap)
     connection.sendall(b"r")
     while asked := _receive(connection):
+        for needed in asked[0]["imports"]:
+            importlib.import_module(needed)
         if os.fork() == 0:
             _in_fork(module, *asked, connection)
         for fd in asked[1]:
