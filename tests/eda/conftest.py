@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playbooks.runs import Playground, playground
 
 ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT / "tests") not in sys.path:
-    sys.path.insert(0, str(ROOT / "tests"))
-
-from playbooks.runs import Playground, playground  # noqa: E402
 
 ENVIRONMENT = ROOT / ".cache" / "eda"
 LEAST_JAVA = 17
