@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import datetime
 import itertools
+import pickle
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +112,9 @@ class World:
         self.reads += 1
         if self.errors:
             raise self.errors.pop(0)
-        kinds = {kind: copy.deepcopy(list(found.values())) for kind, found in self.documents.items()}
+        listed = {kind: list(found.values()) for kind, found in self.documents.items()}
+        # As copy.deepcopy, in a fraction of the time; there are a dozen reads in each of a thousand generated worlds.
+        kinds = pickle.loads(pickle.dumps(listed))
         return Documents(
             cluster_id=MINE,
             backups=kinds[BACKUP],
