@@ -25,6 +25,14 @@ from kubeapi import Api  # noqa: E402
 pytest.register_assert_rewrite("contract.helpers", "contract.groups", "contract.managed")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where `make contract` runs tests on several processes."""
+    from contract.sharing import ByServer
+
+    return ByServer(config, log)
+
+
 @pytest.fixture(scope="session", name="started")
 def fixture_started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], servers.Server]]:
     """Start a server when it is first asked for. It runs to the end: pytest would end it whenever `api` changes."""
