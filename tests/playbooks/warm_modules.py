@@ -12,8 +12,19 @@ import importlib
 import os
 import sys
 import types
+import warnings
 
-_MODULES = ("kubernetes.client", "kubernetes.config", "kubernetes.dynamic", "kubernetes.stream", "runpy", "yaml")
+_MODULES = (
+    "kubernetes.client",
+    # Every API with every type: kubernetes.core.k8s_exec imports it, for four seconds.
+    "kubernetes.client.apis",
+    "kubernetes.config",
+    "kubernetes.dynamic",
+    "kubernetes.dynamic.resource",
+    "kubernetes.stream",
+    "runpy",
+    "yaml",
+)
 # What is read while these are imported, or before.
 _READ = ("HOME", "KUBECONFIG", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "TZ")
 
@@ -26,8 +37,11 @@ def prepare() -> None:
     given = (os.environ.get("PYTHONPATH") or "").split(os.pathsep)
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:] = [folder for folder in sys.path if not (folder in given and folder.startswith(tests))]
-    for name in _MODULES:
-        importlib.import_module(name)
+    with warnings.catch_warnings():
+        # One of them has been renamed.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for name in _MODULES:
+            importlib.import_module(name)
     _environment.update(_of_now())
 
 
