@@ -37,9 +37,8 @@ def prepare() -> None:
     given = (os.environ.get("PYTHONPATH") or "").split(os.pathsep)
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:] = [folder for folder in sys.path if not (folder in given and folder.startswith(tests))]
-    with warnings.catch_warnings():
-        # One of them has been renamed.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    # One of them has been renamed, and says so whatever the filters are.
+    with warnings.catch_warnings(record=True):
         for name in _MODULES:
             importlib.import_module(name)
     _environment.update(_of_now())
