@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from playbooks.runs import QUICK_MODULES
 
 from fleetsim.testing import Fleet
 
@@ -31,7 +32,7 @@ FAST: dict[str, Any] = {
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """What somebody has who has installed the collection."""
+    """What somebody has who has installed the collection, but for modules that start faster."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     paths = [str(ROOT / ".collections"), str(ROOT / ".cache" / "collections")]
     return {
@@ -40,6 +41,7 @@ def environment(directory: Path) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(paths),
         "ANSIBLE_LOCAL_TEMP": str(directory / "ansible"),
         "ANSIBLE_NOCOLOR": "true",
+        **QUICK_MODULES,
     }
 
 
