@@ -314,6 +314,8 @@ class KubeApi:
             # There is no controller here to make service accounts and endpoints.
             "disable-admission-plugins": "ServiceAccount",
             "endpoint-reconciler-type": "none",
+            # A tenth of the time of a start and of each request, to share out the server fairly among one client.
+            "enable-priority-and-fairness": "false",
         }
         return [*self._binaries.apiserver, *as_flags(flags)]
 
