@@ -28,7 +28,7 @@ GOAL: Document = {
     "oadpContent": [{"name": "oadp-cm", "namespace": "openshift-adp"}],
     "extraManifests": [{"name": "site-extra", "namespace": "openshift-lifecycle-agent"}],
 }
-TIMEOUT = 120
+TIMEOUT = 60
 
 
 def look(cluster: Standin) -> Document | None:
@@ -77,7 +77,7 @@ def release(cluster: Standin) -> str:
 def test_upgrade_and_rollback_by_hand(cluster: Standin) -> None:
     """What the objects say at each step. The other ends are in test_playbooks."""
     # Four seconds: long enough to be seen on a machine that is busy.
-    cluster.inject("stale_cr_for", {"seconds": 240})
+    cluster.inject("stale_cr_for", {"seconds": 60})
     hosts = yaml.safe_load(cluster.inventory.read_text())["all"]["children"]["fleet"]["hosts"]
     assert hosts[cluster.name]["ibu_seed_image_ref"] == GOAL["seedImageRef"]
     assert hosts[cluster.name]["ibu_kubeconfig"] == str(cluster.kubeconfig)
