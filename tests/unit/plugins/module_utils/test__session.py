@@ -334,7 +334,7 @@ class Server:
                 for chunk in [*chunks, b""]:
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
 
-            do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+            do_GET = do_POST = do_PATCH = do_DELETE = do_CONNECT = handle_any  # noqa: N815
 
             def log_message(self, *_args: object) -> None:
                 pass
@@ -365,6 +365,57 @@ def test_a_get_brings_the_document_and_the_servers_clock(server: Server) -> None
     assert reply.now is not None and reply.now.tzinfo is not None
     method, path, headers, _body = server.requests[0]
     assert (method, path, headers["Authorization"]) == ("GET", "/x?limit=5", "Bearer t0k")
+
+
+def test_an_address_may_have_a_path_of_its_own(server: Server) -> None:
+    session = open_session({"host": f"{server.url}/k8s/clusters/c-1/"})
+
+    session.get("/x", limit=5)
+    session.close()
+    session.get("/y")
+
+    assert [path for _method, path, _headers, _body in server.requests] == [
+        "/k8s/clusters/c-1/x?limit=5",
+        "/k8s/clusters/c-1/y",
+    ]
+
+
+def test_a_proxy_for_plain_http_is_told_the_whole_address(server: Server) -> None:
+    login = {"proxy_basic_auth": "somebody:secret"}
+    session = open_session({"host": "http://api.invalid:6443", "proxy": server.url, "proxy_headers": login})
+
+    session.get("/x", limit=5)
+
+    _method, path, headers, _body = server.requests[0]
+    assert (path, headers["Host"]) == ("http://api.invalid:6443/x?limit=5", "api.invalid:6443")
+    assert headers["Proxy-Authorization"].startswith("Basic ")
+
+
+def test_a_proxy_for_https_is_asked_for_a_tunnel(server: Server) -> None:
+    session = open_session({"host": "https://api.invalid:6443", "proxy": server.url})
+
+    with pytest.raises(Unanswered):
+        session.get("/x")
+
+    assert [(method, path) for method, path, _headers, _body in server.requests] == [("CONNECT", "api.invalid:6443")]
+
+
+def test_what_the_environment_excepts_goes_past_its_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    server.open().get("/x")
+
+    assert len(server.requests) == 1
+
+
+def test_nothing_is_sent_to_where_an_answer_points(server: Server) -> None:
+    server.answer = (302, {"Location": f"{server.url}/elsewhere"}, [b"moved"])
+
+    with pytest.raises(Unanswered, match="not JSON"):
+        server.open(api_key=SECRET).get("/x")
+
+    assert [path for _method, path, _headers, _body in server.requests] == ["/x"]
 
 
 def test_a_patch_is_a_merge_patch(server: Server) -> None:
