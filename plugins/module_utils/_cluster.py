@@ -9,12 +9,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import observe
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Observed, Unanswered
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    NotThere,
+    Observed,
+    Refused,
+    Unanswered,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
 
 if t.TYPE_CHECKING:
@@ -42,10 +48,11 @@ class Cluster:
         try:
             if self._refused:
                 self._session.probe()
-            reply = self._session.get(IBU_PATH)
-            self._refused = False
-            self._set_clock(reply)
-            return self._observed(reply.document)
+            with _reading():
+                reply = self._session.get(IBU_PATH)
+                self._refused = False
+                self._set_clock(reply)
+                return self._observed(reply.document)
         except Unanswered as error:
             self._refused = error.kind == "connect"
             # Whatever was known may belong to the release of before the outage.
@@ -68,20 +75,22 @@ class Cluster:
             seconds=seconds,
             fieldSelector=f"metadata.name={IBU_NAME}",
         )
-        for event in events:
-            if event["type"] == "DELETED":
-                raise NotThere("the ImageBasedUpgrade was deleted")
-            yield self._observed(event["object"])
+        with _reading():
+            for event in events:
+                if event["type"] == "DELETED":
+                    raise NotThere("the ImageBasedUpgrade was deleted")
+                yield self._observed(event["object"])
 
     def health(self) -> Health:
         """What decides whether an upgraded cluster may be finalized."""
-        return Health(
-            cluster_version=self._session.get(VERSION_PATH).document,
-            cluster_operators=self._session.list("/apis/config.openshift.io/v1/clusteroperators"),
-            nodes=self._session.list("/api/v1/nodes"),
-            persistent_volumes=self._session.list("/api/v1/persistentvolumes"),
-            restores=self._list_if_served("/apis/velero.io/v1/namespaces/openshift-adp/restores"),
-        )
+        with _reading():
+            return Health(
+                cluster_version=self._session.get(VERSION_PATH).document,
+                cluster_operators=self._session.list("/apis/config.openshift.io/v1/clusteroperators"),
+                nodes=self._session.list("/api/v1/nodes"),
+                persistent_volumes=self._session.list("/api/v1/persistentvolumes"),
+                restores=self._list_if_served("/apis/velero.io/v1/namespaces/openshift-adp/restores"),
+            )
 
     def close(self) -> None:
         """Drop the connections."""
@@ -115,3 +124,12 @@ class Cluster:
         status = self._session.get(VERSION_PATH).document.get("status") or {}
         version = (status.get("desired") or {}).get("version")
         return str(version) if version else None
+
+
+@contextlib.contextmanager
+def _reading() -> t.Iterator[None]:
+    """Who only looks proposes nothing that could be refused for good: such an answer is not the cluster's own."""
+    try:
+        yield
+    except Refused as refusal:
+        raise Unanswered("http", f"HTTP {refusal.status}: {refusal}", refusal.status) from refusal

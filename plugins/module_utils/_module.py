@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils import _session
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _connection, _session
 
 _DEFAULT_KUBECONFIG = "~/.kube/config"
 
@@ -26,7 +26,7 @@ def cluster_module(argument_spec: t.Mapping[str, t.Any], **kwargs: t.Any) -> Ans
     """A module with kubernetes.core's authentication options beside its own; fails where the client is missing."""
     module = AnsibleModule(argument_spec={**copy.deepcopy(AUTH_ARG_SPEC), **argument_spec}, **kwargs)
     kubeconfig = module.params["kubeconfig"]
-    if _session.names_a_file(kubeconfig):
+    if _connection.names_a_file(kubeconfig):
         # kubernetes.core masks the option because it may hold a whole kubeconfig. A path is no secret, and without it
         # no message could say which file is meant.
         module.no_log_values.discard(kubeconfig)
@@ -41,7 +41,7 @@ def open_session(module: AnsibleModule) -> _session.Session:
     Raises InvalidOption.
     """
     options = {name: _option(module, name) for name in AUTH_ARG_SPEC}
-    if not _session.has_connection(options) and os.path.exists(os.path.expanduser(_DEFAULT_KUBECONFIG)):
+    if not _connection.has_connection(options) and os.path.exists(os.path.expanduser(_DEFAULT_KUBECONFIG)):
         options["kubeconfig"] = _DEFAULT_KUBECONFIG
     return _session.open_session(options)
 

@@ -22,7 +22,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils import _session
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _connection, _session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError, InvalidOption
 
@@ -58,12 +58,12 @@ class Host:
     @property
     def is_reachable(self) -> bool:
         """True where the variables say how to reach the cluster."""
-        return _session.has_connection(self._cluster)
+        return _connection.has_connection(self._cluster)
 
     @property
     def has_hub(self) -> bool:
         """True where a hub connection is configured for this cluster."""
-        return _session.has_connection(self._hub)
+        return _connection.has_connection(self._hub)
 
     @property
     def hub_key(self) -> str:
@@ -72,7 +72,7 @@ class Host:
 
     def open(self) -> _session.Session:
         """A session to the cluster. Raises InvalidOption for unusable connection variables."""
-        if not _session.has_connection(self._cluster) and (why := self._variables.get("ibu_connection_error")):
+        if not _connection.has_connection(self._cluster) and (why := self._variables.get("ibu_connection_error")):
             # Set by the inventory from the hub, which knows better than "nothing is given".
             raise InvalidOption(f"{PREFIX}kubeconfig", None, str(why))
         return _session.open_session(self._cluster, PREFIX)

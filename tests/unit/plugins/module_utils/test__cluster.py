@@ -7,14 +7,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import IBU_PATH, VERSION_PATH, Cluster
 from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Observed, State, Unanswered
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    NotThere,
+    Observed,
+    Refused,
+    State,
+    Unanswered,
+)
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
 
@@ -119,6 +125,27 @@ def test_after_an_outage_nothing_is_known(cluster: Cluster, session: FakeSession
     session.objects[VERSION_PATH] = {"status": {"desired": {"version": "4.17.3"}}}
 
     assert cluster.read().version == "4.17.3"
+
+
+def test_a_read_that_something_on_the_way_refuses_is_an_outage(cluster: Cluster, session: FakeSession) -> None:
+    refusal = Refused("Bad Request", 400)
+    session.objects[IBU_PATH] = session.objects[VERSION_PATH] = refusal
+    session.events = [refusal]
+    last = Observed(State.IDLE, resource_version="7")
+
+    asked: list[Callable[[], object]] = [cluster.read, lambda: list(cluster.changes(last, 60)), cluster.health]
+    for ask in asked:
+        with pytest.raises(Unanswered, match="HTTP 400: Bad Request") as caught:
+            ask()
+
+        assert (caught.value.kind, caught.value.status) == ("http", 400)
+
+
+def test_a_patch_that_is_refused_is_refused(cluster: Cluster, session: FakeSession) -> None:
+    session.objects[IBU_PATH] = Refused("can not change spec.stage", 422)
+
+    with pytest.raises(Refused, match=r"spec\.stage"):
+        cluster.patch({"spec": {"stage": "Upgrade"}})
 
 
 def test_an_outage_between_object_and_version_is_an_outage(cluster: Cluster, session: FakeSession) -> None:
