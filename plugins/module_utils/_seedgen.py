@@ -23,6 +23,8 @@ SECRET = "seedgen"
 SECRET_KEY = "seedAuth"
 IN_PROGRESS, COMPLETED = "SeedGenInProgress", "SeedGenCompleted"
 LAUNCHING = "Launching imager container"
+# What Secret seedgen carries where it was made here.
+OURS: t.Mapping[str, str] = {"app.kubernetes.io/managed-by": "sno.image_upgrade"}
 
 Document = t.Mapping[str, t.Any]
 
@@ -196,6 +198,42 @@ def is_expected(kind: str, status: int | None, launched: bool) -> bool:
         return launched
     return kind in RETRIED_KINDS or status is None or status == 429 or status >= 500
 
+
+# --- the credential to push with --------------------------------------------------------------------------------------
+
+
+def seed_auth(secret: Document) -> str:
+    """The registry's credential in Secret seedgen; empty where there is none."""
+    data = (secret.get("data") or {}).get(SECRET_KEY)
+    return pull_secret_text({"data": {".dockerconfigjson": data}}) if data else ""
+
+
+def is_ours(secret: Document) -> bool:
+    """Whether Secret seedgen was made here, and so may be replaced and removed."""
+    return OURS.items() <= ((secret.get("metadata") or {}).get("labels") or {}).items()
+
+
+def would_lose(secret: Document, text: str) -> bool:
+    """Whether writing ``text`` into Secret seedgen would lose a credential of somebody else's."""
+    if is_ours(secret) or not (secret.get("data") or {}).get(SECRET_KEY):
+        return False
+    there = seed_auth(secret)
+    return there != text and _parsed(there) != _parsed(text)
+
+
+def _parsed(text: str) -> t.Any:
+    """What an auth file says; the file itself where it cannot be read."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+NOT_OURS = "Secret seedgen is there with another credential, and was not made by this collection"
+NOT_OURS_REMEDY = (
+    "leave seed_image_auth_file and seed_image_auth_secret out to push with the one that is there; "
+    "or save it if it is still needed, delete it, and run again"
+)
 
 # --- the cluster's pull secret ----------------------------------------------------------------------------------------
 

@@ -306,7 +306,7 @@ def _credential(judge: Judge, survey: SeedSurvey, image: str, auth: Auth) -> Non
     if text is None:
         if not survey.secret.known:
             return
-        text, source = seed_auth(survey.secret.one), place
+        text, source = _seedgen.seed_auth(survey.secret.one), place
         if not survey.secret.items:
             judge.blocked("secret", f"{place} is not there", _remedy("could not access secret seedgen"), source=place)
             return
@@ -314,6 +314,8 @@ def _credential(judge: Judge, survey: SeedSurvey, image: str, auth: Auth) -> Non
             cause = f"could not find {_seedgen.SECRET_KEY} in {_seedgen.SECRET} secret"
             judge.blocked("secret", cause, _remedy("could not find seedAuth"), source=place)
             return
+    elif survey.secret.items and _seedgen.would_lose(survey.secret.one, text):
+        judge.blocked("secret", _seedgen.NOT_OURS, _seedgen.NOT_OURS_REMEDY, source=place)
     if problem := _login_problem(text, image, source):
         judge.blocked(
             "secret",
@@ -322,12 +324,6 @@ def _credential(judge: Judge, survey: SeedSurvey, image: str, auth: Auth) -> Non
             seen=problem,
             source=source,
         )
-
-
-def seed_auth(secret: Document) -> str:
-    """The registry's credential in Secret seedgen; empty where there is none."""
-    data = (secret.get("data") or {}).get(_seedgen.SECRET_KEY)
-    return _seedgen.pull_secret_text({"data": {".dockerconfigjson": data}}) if data else ""
 
 
 def _login_problem(text: str, image: str, source: str) -> str:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _seedgen
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import IBU_COLLECTION, VERSION_PATH
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended
 from ansible_collections.sno.image_upgrade.plugins.module_utils._health import conditions
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen import ABSENT, Generation, generation_of
-from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_checks import seed_auth
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_plan import HubView, disabled_addons
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_read import read_record, read_survey
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, NotThere, Unanswered
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, NotThere, Result, Unanswered
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
@@ -35,7 +35,6 @@ _SECRET = f"{_SECRETS}/{_seedgen.SECRET}"
 _PULL_SECRET = "/api/v1/namespaces/openshift-config/secrets/pull-secret"
 _MANAGED_CLUSTERS = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
 _ADDON_CONFIGS = "/apis/agent.open-cluster-management.io/v1/namespaces/{0}/klusterletaddonconfigs/{0}"
-_OURS = {"app.kubernetes.io/managed-by": "sno.image_upgrade"}
 
 
 @dataclass(frozen=True)
@@ -120,18 +119,23 @@ class SeedCluster:
         self._delete(PATH, found.uid)
 
     def put_auth(self, text: str) -> bool:
-        """Bring Secret seedgen about; whether anything had to be written."""
+        """Bring Secret seedgen about; whether anything had to be written. Raises Ended: nobody's credential is lost."""
         data = {_seedgen.SECRET_KEY: base64.b64encode(text.encode()).decode()}
         try:
             there = self._session.get(_SECRET).document
         except NotThere:
-            meta = {"name": _seedgen.SECRET, "namespace": _seedgen.NAMESPACE, "labels": _OURS}
+            meta = {"name": _seedgen.SECRET, "namespace": _seedgen.NAMESPACE, "labels": dict(_seedgen.OURS)}
             body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": meta, "data": data}
             self._session.create(_SECRETS, body)
             return True
+        if _seedgen.would_lose(there, text):
+            # It was not there when everything was looked at.
+            raise Ended(Result.REFUSED, _seedgen.NOT_OURS, _seedgen.NOT_OURS_REMEDY)
         if (there.get("data") or {}).get(_seedgen.SECRET_KEY) == data[_seedgen.SECRET_KEY]:
             return False
-        self._session.merge_patch(_SECRET, {"data": data})
+        # Exactly the one that was looked at.
+        seen = {"resourceVersion": str((there.get("metadata") or {}).get("resourceVersion") or "")}
+        self._session.merge_patch(_SECRET, {"metadata": seen, "data": data})
         return True
 
     def drop_auth(self) -> bool:
@@ -140,10 +144,9 @@ class SeedCluster:
             there = self._session.get(_SECRET).document
         except NotThere:
             return False
-        meta = there.get("metadata") or {}
-        if not _OURS.items() <= (meta.get("labels") or {}).items():
+        if not _seedgen.is_ours(there):
             return False
-        self._delete(_SECRET, str(meta.get("uid") or ""))
+        self._delete(_SECRET, str((there.get("metadata") or {}).get("uid") or ""))
         return True
 
     def pull_secret(self) -> str:
@@ -169,7 +172,7 @@ class SeedCluster:
     def seed_auth(self) -> str:
         """What Secret seedgen holds; empty where it is not there."""
         try:
-            return seed_auth(self._session.get(_SECRET).document)
+            return _seedgen.seed_auth(self._session.get(_SECRET).document)
         except NotThere:
             return ""
 

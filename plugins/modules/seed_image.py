@@ -87,6 +87,7 @@ options:
     description:
       - A file with the login that may push to the registry, as C(podman login --authfile) makes it.
       - It becomes the Secret C(seedgen) in C(openshift-lifecycle-agent). A Secret that was made that way is removed again at the end.
+      - A Secret C(seedgen) with another credential that was not made that way is never replaced; the run is refused then.
       - Without it and without O(auth_secret), the Secret has to be there already.
     type: path
   auth_secret:

@@ -28,8 +28,11 @@ SPEED = 1000
 
 
 def seeds(*plans: Document, **more: Any) -> Document:
-    """A fleet of clusters that shall become seeds."""
-    extra = {name: {"seedgen": plan} for name, plan in zip(names(*range(1, len(plans) + 1)), plans, strict=True)}
+    """A fleet of clusters that shall become seeds, without a credential to push with."""
+    extra = {
+        name: {"seedgen": {"secret": "missing", **plan}}
+        for name, plan in zip(names(*range(1, len(plans) + 1)), plans, strict=True)
+    }
     return {"speed": SPEED, "random_seed": 1, "hub": False, "clusters": {"count": len(plans)}, **more} | {
         "clusters_extra": extra
     }
@@ -70,7 +73,7 @@ def has_no_secret(run: Run) -> bool:
 
 
 def test_a_cluster_becomes_a_seed(prepare: Prepare) -> None:
-    ground = prepare(seeds({"secret": "missing"}))
+    ground = prepare(seeds({}))
     run = ground.play("seed_image", **wish(ground))
     assert run.code == 0, run.output
     assert seed(ground)["pushed"] == [f"{ground.fleet.registry}/seeds/sno:4.16.8"]
@@ -110,7 +113,7 @@ PROTECTION = {
 
 
 def test_everything_in_the_way_is_told_at_once_and_removed_only_by_consent(prepare: Prepare) -> None:
-    scenario = seeds({"addons": ["search"], "secret": "missing"}, objects=[LVM, PROTECTION], troubles={})
+    scenario = seeds({"addons": ["search"]}, objects=[LVM, PROTECTION], troubles={})
     ground = prepare(scenario)
     refused = ground.play("seed_image", **wish(ground))
     assert refused.code != 0
@@ -136,6 +139,16 @@ def test_everything_in_the_way_is_told_at_once_and_removed_only_by_consent(prepa
         entry["path"].rpartition("/")[2] for entry in ground.fleet.control.journal(SITE) if entry["verb"] == "delete"
     ]
     assert deleted == ["dpa", "lvmcluster", "open-cluster-management-addon-search", "seedgen"]
+
+
+def test_a_credential_of_somebody_else_is_left_as_it_is(prepare: Prepare) -> None:
+    ground = prepare(seeds({"secret": "valid"}))
+    refused = ground.play("seed_image", **wish(ground))
+    assert refused.code != 0
+    assert "Secret seedgen is there with another credential" in refused.words
+    assert "leave seed_image_auth_file" in refused.words
+    assert nothing_written(ground)
+    assert has_no_secret(refused)
 
 
 def test_wrong_options_are_refused_before_anything_is_asked(prepare: Prepare) -> None:

@@ -149,3 +149,25 @@ def test_what_nobody_has_said_so_far_is_not_explained_away() -> None:
     cause = seedgen.explain("something that no release has said so far")
     assert cause.key == "unknown"
     assert cause.remedy
+
+
+LOGIN, OTHER = '{"auths": {"a": {"auth": "YTpi"}}}', '{"auths": {"b": {"auth": "YTpi"}}}'
+OURS = {"app.kubernetes.io/managed-by": "sno.image_upgrade"}
+
+
+@pytest.mark.parametrize(
+    ("there", "labels", "loses"),
+    [
+        (OTHER, {}, True),
+        ("not JSON", {}, True),
+        (LOGIN, {}, False),
+        # The same login, written differently.
+        ('{"auths":{"a":{"auth":"YTpi"}}}', {}, False),
+        # Made by an earlier run.
+        (OTHER, {**OURS, "other": "label"}, False),
+        ("", {}, False),
+    ],
+)
+def test_what_would_be_lost_of_a_credential_that_is_there(there: str, labels: Object, loses: bool) -> None:
+    data = {"seedAuth": base64.b64encode(there.encode()).decode()}
+    assert seedgen.would_lose({"metadata": {"labels": labels}, "data": data}, LOGIN) is loses

@@ -41,6 +41,7 @@ ADDONS = "/apis/agent.open-cluster-management.io/v1/namespaces/site/klusterletad
 
 REAL = json.dumps({"auths": {"quay.io": {"username": "pull", "password": "word"}}})
 DUMMY = json.dumps({"auths": {}})
+OURS = {"app.kubernetes.io/managed-by": "sno.image_upgrade"}
 
 
 def docker(text: str, key: str = ".dockerconfigjson", **meta: Any) -> Object:
@@ -126,12 +127,26 @@ class TestWrites:
         site, session = cluster()
         assert site.put_auth(REAL)
         made = session.calls[0][2]
-        assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "sno.image_upgrade"}
-        session.documents[f"{SECRETS}/seedgen"] = docker(REAL, "seedAuth")
+        assert made["metadata"]["labels"] == OURS
+        session.documents[f"{SECRETS}/seedgen"] = docker(REAL, "seedAuth", labels=OURS, resourceVersion="7")
         assert not site.put_auth(REAL)
         assert site.put_auth(DUMMY)
         assert [call[0] for call in session.calls] == ["create", "patch"]
+        assert session.calls[1][2]["metadata"] == {"resourceVersion": "7"}
         assert site.seed_auth() == REAL
+
+    def test_a_credential_of_somebody_else_is_never_replaced(self) -> None:
+        site, session = cluster(**{f"{SECRETS}/seedgen": docker(REAL, "seedAuth")})
+        assert not site.put_auth(REAL)
+        with pytest.raises(Ended, match="another credential") as ended:
+            site.put_auth(DUMMY)
+        assert ended.value.result is Result.REFUSED
+        assert session.calls == []
+
+    def test_a_secret_of_somebody_else_without_the_key_gets_it(self) -> None:
+        site, session = cluster(**{f"{SECRETS}/seedgen": docker(REAL, "other")})
+        assert site.put_auth(REAL)
+        assert list(session.calls[0][2]["data"]) == ["seedAuth"]
 
     def test_only_a_credential_of_our_own_is_removed(self) -> None:
         site, session = cluster(**{f"{SECRETS}/seedgen": docker(REAL, "seedAuth")})

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
 import json
@@ -225,6 +226,17 @@ def test_nothing_is_written_before_everything_is_told() -> None:
     assert report.result is Result.REFUSED
     assert report.message.startswith("2 things")
     assert world.calls == ["close"]
+
+
+def test_a_credential_of_somebody_else_is_told_before_anything_is_written() -> None:
+    data = {"seedAuth": base64.b64encode(PULL.encode()).decode()}
+    world = World(ABSENT, survey=dataclasses.replace(FIT, secret=one("seedgen", data=data)))
+    report = world.drive()
+    assert report.result is Result.REFUSED
+    assert "another credential" in report.message
+    assert "seed_image_auth_file" in report.next_step
+    assert world.calls == ["close"]
+    assert "word" not in repr(report)
 
 
 def test_check_mode_lists_what_would_be_done() -> None:
