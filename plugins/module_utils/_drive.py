@@ -11,10 +11,16 @@ from __future__ import annotations
 
 import random
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
-from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended, denied, interrupted, late
+from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import (
+    Ended,
+    denied,
+    forbidden,
+    interrupted,
+    late,
+    not_taken,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
@@ -34,6 +40,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Wait,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import problems
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 if t.TYPE_CHECKING:
     import datetime
@@ -44,7 +51,10 @@ if t.TYPE_CHECKING:
 
 _WATCH_SECONDS = 120
 _WATCH_SECONDS_AROUND_REBOOT = 60
+# A silence that is longer than any pause between two attempts is an outage of its own.
+_BETWEEN_ATTEMPTS = 30.0
 _UNWRITTEN = frozenset({State.ABSENT, State.NO_STATUS, State.PENDING})
+_DENIALS = frozenset({401, 403})
 _ABORTS = frozenset({Action.ABORT, Action.ABORT_ON_FAILURE})
 
 
@@ -75,24 +85,6 @@ class ImportHold(t.Protocol):
 
     def release(self) -> None:
         """Let the hub import it again."""
-
-
-@dataclass
-class View:
-    """What is known of one drive at this moment, for whoever shows progress. Written by the drive alone.
-
-    ``task`` and ``label`` stand in the place of action and state where the work is no action of an upgrade.
-    """
-
-    name: str
-    action: Action | None = None
-    observed: Observed | None = None
-    away_since: float | None = None
-    away_why: str = ""
-    changed: float = 0.0
-    note: str = ""
-    task: str = ""
-    label: str = ""
 
 
 class Drive:
@@ -137,6 +129,8 @@ class Drive:
         self._watch: t.Iterator[Observed] | None = None
         self._deadline = self._last_moment = float("inf")
         self._denied_since: float | None = None
+        # Since when the cluster has been there to be read, but has not taken a patch.
+        self._untaken_since: float | None = None
         self._last = Observed(State.UNKNOWN)
         self._verified = False
 
@@ -220,6 +214,8 @@ class Drive:
         while True:
             self._check_stop()
             decision = decide(observed, goal)
+            if not isinstance(decision, Patch):
+                self._forget_untaken()
             if isinstance(decision, Done):
                 # Back in Idle nothing shows any more that it was this very abort.
                 decision = Done() if asked and decision.skipped else decision
@@ -283,12 +279,10 @@ class Drive:
             # An aborted cluster looks like one that was never begun; only the outcome file can tell them apart.
             self._commit()
         self._check_stop()
-        self.outcome.changed = True
         try:
-            return self._seen(self._cluster.patch(decision.body))
+            taken = self._seen(self._cluster.patch(decision.body))
         except Unanswered as error:
-            # Whether the patch arrived is unknown; only the cluster can tell.
-            return self._seen(self._return_from_silence(error))
+            return self._not_taken(decision.stage, error)
         except Refused as refusal:
             fresh = self._seen(self._read())
             if decide(fresh, goal) != decision:
@@ -299,6 +293,30 @@ class Drive:
                 f"the API refused {decision.stage}: {refusal} (it allows: {allowed})",
                 next_step(fresh.state),
             ) from refusal
+        self.outcome.changed = True
+        return taken
+
+    def _not_taken(self, stage: str, error: Unanswered) -> Observed:
+        """Whether the patch arrived is unknown; only the cluster can tell. Raises Ended where it is not let in.
+
+        A webhook, a policy or a full etcd may keep patches out for long while everything can be read: the longer that
+        lasts, the less often it is tried again.
+        """
+        began = self._untaken_since or self._clock.monotonic()
+        waited = self._clock.monotonic() - began
+        is_forbidden = error.status in _DENIALS
+        self.outcome.changed |= not is_forbidden
+        if is_forbidden and waited >= self._limits.denied:
+            raise forbidden(stage, waited, error)
+        if waited:
+            self._pause(waited)
+        observed = self._return_from_silence(error)
+        self._untaken_since, self.view.note = began, f"the API did not take {stage}: {error}"
+        return self._seen(observed)
+
+    def _forget_untaken(self) -> None:
+        if self._untaken_since is not None:
+            self._untaken_since, self.view.note = None, ""
 
     # --- verification, soak and the hub ---------------------------------------------------------------------------
 
@@ -446,7 +464,7 @@ class Drive:
 
     def _check_denied(self, error: Unanswered) -> None:
         """A server that answers, but not to this identity, will not change its mind for ever."""
-        if error.status not in (401, 403):
+        if error.status not in _DENIALS:
             self._denied_since = None
             return
         now = self._clock.monotonic()
@@ -463,6 +481,8 @@ class Drive:
         else:
             over = f"{action} took longer than {self._limits.timeout(action) if action else 0.0:.0f} s"
         silent = None if away_since is None else now - away_since
+        if self._untaken_since is not None and (silent or 0.0) < _BETWEEN_ATTEMPTS:
+            raise not_taken(over, self.view.note)
         raise late(over, self._last, silent, self.view.away_why)
 
     def _check_stop(self) -> None:

@@ -40,6 +40,24 @@ def denied(seconds: float, error: Exception) -> Ended:
     )
 
 
+def forbidden(stage: str, seconds: float, error: Exception) -> Ended:
+    """The cluster can be read, but this identity may not change it."""
+    return Ended(
+        Result.REFUSED,
+        f"the API has not let this identity go to {stage} for {seconds:.0f} s: {error}",
+        "give it the rights that docs/rbac lists, or mend the admission policy that refuses it, and run again",
+    )
+
+
+def not_taken(over: str, why: str) -> Ended:
+    """Its time is up, and a patch was never taken although the cluster could be read."""
+    return Ended(
+        Result.TIMED_OUT,
+        f"{over}; {why}",
+        "mend what keeps the API from taking it (a webhook, a policy, a full etcd), and run again",
+    )
+
+
 def late(over: str, observed: Observed, silent: float | None, why: str) -> Ended:
     """Its time is up. ``over``: whose time; ``silent``: for how long it has not answered, and ``why``."""
     if silent is not None:

@@ -23,7 +23,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Ou
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
     class RecordLike(t.Protocol):
         """What a fleet needs of an outcome file; ``_record.Record`` is the real one."""

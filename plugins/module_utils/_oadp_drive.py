@@ -13,7 +13,6 @@ import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _oadp_report
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import Documents, Item, Mine
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_decide import (
@@ -34,6 +33,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Unanswered,
     Wait,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 if t.TYPE_CHECKING:
     import threading

@@ -16,7 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import init
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Outcome, Result, State
 
 if t.TYPE_CHECKING:
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 _WATCHDOG_WARNING_SECONDS = 1500
 _DETAIL_WIDTH = 60

@@ -25,7 +25,6 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._cleanup_parts i
     parts_of,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import NoContact, away_pause, first_contact
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended, interrupted, late
 from ansible_collections.sno.image_upgrade.plugins.module_utils._recover import (
     Do,
@@ -45,6 +44,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     State,
     Unanswered,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 if t.TYPE_CHECKING:
     import threading

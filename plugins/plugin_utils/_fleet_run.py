@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption, Outcome, Result
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import StopOnSignal
 
 if t.TYPE_CHECKING:

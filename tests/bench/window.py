@@ -23,10 +23,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / ".collections"), str(ROOT / ".cache" / "collections")]
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View  # noqa: E402
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet  # noqa: E402
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import batches, minutes_for  # noqa: E402
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Outcome, Result  # noqa: E402
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View  # noqa: E402
 
 SEEDS = (1, 2, 3, 4, 5)
 WIDTHS = (20, 50, 100, 250)

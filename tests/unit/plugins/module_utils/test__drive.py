@@ -627,6 +627,71 @@ def test_a_patch_that_did_not_arrive_is_sent_once_more(clock: FakeClock) -> None
     assert cluster.stages == ["Upgrade", "Upgrade"]
 
 
+class Stubborn(FakeCluster):
+    """Can be read at any time, and takes nothing."""
+
+    def __init__(self, clock: FakeClock, seen: Observed, error: Unanswered) -> None:
+        super().__init__(clock, then=seen)
+        self.error = error
+
+    def patch(self, body: Mapping[str, Any], *, dry_run: bool = False) -> Observed:
+        self.patches.append(body)
+        raise self.error
+
+
+def test_a_cluster_that_lets_itself_be_read_but_not_written_is_not_waited_for(clock: FakeClock) -> None:
+    cluster = Stubborn(clock, IDLE, away("rights", 403))
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(denied=300))
+
+    assert outcome.result is Result.REFUSED
+    assert "has not let this identity go to Prep for 3" in outcome.message and "rights trouble" in outcome.message
+    assert "docs/rbac" in outcome.next_step
+    assert not outcome.changed
+    assert 300 <= clock.seconds - 1000 < 400
+
+
+def test_what_kept_a_patch_from_being_taken_is_said_at_the_deadline(clock: FakeClock) -> None:
+    cluster = Stubborn(clock, IDLE, away("http", 500))
+    seen: list[str] = []
+
+    limits = Limits(timeouts={Action.PREP: 900})
+    goals = [Goal(Action.PREP, SEED)]
+    drive = Drive("a", cluster, goals, limits=limits, clock=clock, stop=threading.Event())
+    drive._notify = lambda: seen.append(drive.view.note)
+    outcome = drive.run()
+
+    assert outcome.result is Result.TIMED_OUT
+    assert "did not take Prep: http trouble" in outcome.message
+    assert "the API did not take Prep: http trouble" in seen
+    assert outcome.changed, "it may have arrived"
+    assert len(cluster.patches) < 200, "the longer it lasts, the less often it is asked"
+
+
+def test_what_kept_a_patch_is_forgotten_once_it_is_taken(clock: FakeClock) -> None:
+    cluster = FakeCluster(
+        clock,
+        ("read", IDLE),
+        ("patch", away("http", 500)),
+        ("read", IDLE),
+        ("patch", at(State.PENDING, generation=2)),
+        then=at(State.PREP_RUNNING, generation=2),
+    )
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(timeouts={Action.PREP: 900}))
+
+    assert outcome.result is Result.TIMED_OUT and "did not take" not in outcome.message
+
+
+def test_a_cluster_that_falls_silent_after_it_took_no_patch_is_said_to_be_silent(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", IDLE), ("patch", away("http", 500)), ("read", IDLE), then=away("connect"))
+
+    outcome = run(clock, cluster, Action.PREP, limits=Limits(timeouts={Action.PREP: 900}))
+
+    assert outcome.result is Result.TIMED_OUT
+    assert "no answer for" in outcome.message and "console" in outcome.next_step
+
+
 def test_a_stop_in_the_middle_of_an_outage(clock: FakeClock) -> None:
     stop = threading.Event()
     cluster = FakeCluster(clock, ("read", PRE), then=away())

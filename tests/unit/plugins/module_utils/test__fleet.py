@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._links import Links
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Outcome, Result
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 PATIENCE = 20
 

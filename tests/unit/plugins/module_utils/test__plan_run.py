@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_options import PlannedStep
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_run import PlanRun
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, Observed, Outcome, Result
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 PATIENCE = 20
 LETTERS = {

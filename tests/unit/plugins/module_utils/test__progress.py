@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import (
     clock,
     counts,
@@ -28,6 +27,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Result,
     State,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
 

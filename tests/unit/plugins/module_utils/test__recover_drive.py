@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import View
 from ansible_collections.sno.image_upgrade.plugins.module_utils._labels import Correction
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import Mine
 from ansible_collections.sno.image_upgrade.plugins.module_utils._recover import Wishes
@@ -28,6 +27,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     State,
     Unanswered,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
 
 START = datetime.datetime(2026, 11, 21, tzinfo=datetime.timezone.utc)
 AFTER = {Action.ABORT: State.IDLE, Action.ROLLBACK: State.ROLLBACK_COMPLETED, Action.FINALIZE_ROLLBACK: State.IDLE}
