@@ -51,6 +51,7 @@ class ActionModule(FleetAction):
         "size_limit": {"type": "bytes", "default": "1G"},
         "least_free": {"type": "bytes", "default": "5G"},
         "timeout": {"type": "float", "default": 1200},
+        "time_limit": {"type": "float", "default": 0},
         "log_lines": {"type": "int", "default": 0},
         "contact_timeout": {"type": "float", "default": 30},
     }
@@ -69,7 +70,7 @@ class ActionModule(FleetAction):
             disk.check()
         hostvars = task_vars["hostvars"]
         targets = [Target(str(name), hostvars[name]) for name in task_vars["ansible_play_batch"]]
-        found = self._run(targets, wish, disk, concurrency)
+        found = self._run(targets, wish, disk, concurrency, seconds_of("time_limit", options["time_limit"]))
         self._tell_sum(found)
         failed = {name: _verdict(name, saved) for name, saved in found.items() if saved.result == FAILED}
         return {
@@ -113,14 +114,17 @@ class ActionModule(FleetAction):
             )
         return found
 
-    def _run(self, targets: list[Target], wish: Wish, disk: Disk, concurrency: int) -> dict[str, Saved]:
-        clock, stop, parent = Clock(), threading.Event(), os.getppid()
+    def _run(self, targets: list[Target], wish: Wish, disk: Disk, concurrency: int, limit: float) -> dict[str, Saved]:
+        """``limit``: the seconds after which whoever is not saved yet has failed; 0 is none."""
+        # ``end`` ends the work on every cluster: because somebody has stopped the run, or because time is up.
+        clock, stop, end, parent = Clock(), threading.Event(), threading.Event(), os.getppid()
         found: dict[str, Saved] = {}
+        until = clock.monotonic() + limit if limit else None
         with StopOnSignal(stop) as signals:
             pool = concurrent.futures.ThreadPoolExecutor(min(concurrency, max(1, len(targets))))
-            waiting = {pool.submit(HostGather(target, wish, disk, clock, stop).run): target.name for target in targets}
+            waiting = {pool.submit(HostGather(target, wish, disk, clock, end).run): target.name for target in targets}
             pending = set(waiting)
-            while pending and not stop.is_set():
+            while pending and not stop.is_set() and not (until is not None and clock.monotonic() >= until):
                 done, pending = concurrent.futures.wait(
                     pending, _TICK_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
                 )
@@ -131,11 +135,16 @@ class ActionModule(FleetAction):
                 # A killed ansible-playbook leaves its workers behind.
                 if os.getppid() != parent:
                     stop.set()
+            end.set()
             pool.shutdown(wait=False, cancel_futures=True)
+            # The tools are ended first; nobody else would do it.
+            concurrent.futures.wait(pending, _END_SECONDS)
             if stop.is_set():
-                # Whoever asked for the stop is gone or going. The tools are ended first; nobody else would do it.
-                concurrent.futures.wait(pending, _END_SECONDS)
+                # Whoever asked for the stop is gone or going.
                 os._exit(128 + signals.number)
+        for future in pending:
+            found[waiting[future]] = _late(future, limit)
+            self._tell(waiting[future], found[waiting[future]])
         return {target.name: found[target.name] for target in targets}
 
     def _tell(self, name: str, saved: Saved) -> None:
@@ -160,6 +169,18 @@ class ActionModule(FleetAction):
 
 _ORDER = (SAVED, KEPT, NOT_NEEDED, WOULD, FAILED)
 _SAID = {KEPT: "saved before"}
+
+
+def _late(future: concurrent.futures.Future[Saved], limit: float) -> Saved:
+    """What became of a cluster when the time was over: some end just then."""
+    saved = future.result() if future.done() and not future.cancelled() else None
+    if saved is not None and saved.result != FAILED:
+        return saved
+    return Saved(
+        FAILED,
+        saved.state if saved else None,
+        message=f"saving all logs may take {limit:.0f} s, and that time was over: run again, or raise time_limit",
+    )
 
 
 def _verdict(name: str, saved: Saved) -> str:

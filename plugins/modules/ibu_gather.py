@@ -93,6 +93,12 @@ options:
     description: Seconds that C(oc adm must-gather) may take for one cluster.
     type: float
     default: 1200
+  time_limit:
+    description:
+      - Seconds that all clusters together may take; 0 is no limit. So that collecting cannot hold up what comes after it.
+      - Whoever is not saved by then has failed, with everything that was started for it ended. The next run goes on with the rest.
+    type: float
+    default: 0
   log_lines:
     description: How many lines are wanted of the end of a log that is read through the API; 0 is all.
     type: int

@@ -246,6 +246,34 @@ def test_who_has_no_logs_is_not_aborted_unless_that_is_accepted(prepare: Prepare
         assert ground.stages("site-0001") == ["Idle"]
 
 
+def test_what_is_not_saved_in_time_holds_nothing_up(prepare: Prepare) -> None:
+    ground = prepare(scenario(3))
+    # Two are collected from for ever, and the third waits for its turn.
+    env = stand_in(ground, "sleep 600 & sleep 600")
+    limit = {"must_gather_time_limit": 3, "must_gather_concurrency": 2}
+    done = ground.play("must_gather", env=env, **with_oc(ground, **limit))
+    assert done.code != 0
+    for name in names(1, 2, 3):
+        words = f"{name}: its logs could not be saved: saving all logs may take 3 s, and that time was over"
+        assert words in done.words, done.output
+    assert left_over(ground) == [] and archives(ground) == {}
+    pids = [line.split()[0] for line in calls(ground).splitlines() if " adm must-gather" in line]
+    assert len(pids) == 2
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    again = ground.play("must_gather", **wanted(ground, must_gather_time_limit=0))
+    assert again.code == 0, again.output
+
+
+def test_who_is_not_saved_in_time_is_taken_back_where_that_is_accepted(prepare: Prepare) -> None:
+    ground = prepare(scenario(1, clusters_extra={"site-0001": {"initial": "UpgradeCompleted"}}))
+    env = stand_in(ground, "sleep 600")
+    limit = {"must_gather_time_limit": 2, "must_gather_on_failure": "go_on"}
+    done = ground.play("rollback", env=env, **with_oc(ground, **limit))
+    assert done.code == 0, done.output
+    assert "WARNING, must_gather_on_failure is go_on: site-0001" in done.words
+    assert ground.stages("site-0001") == ["Rollback"]
+
+
 def test_check_mode_collects_nothing(prepare: Prepare) -> None:
     ground = prepare(scenario(1))
     done = ground.play("must_gather", "--check", **wanted(ground))

@@ -56,6 +56,11 @@ def has_failed(ground: Playground, name: str) -> bool:
     return any(condition["type"].endswith("InProgress") and condition["reason"] == "Failed" for condition in conditions)
 
 
+def saved_logs(ground: Playground) -> list[str]:
+    """The hosts whose logs have been saved."""
+    return sorted(path.name.rsplit("-", 1)[0] for path in ground.directory.rglob("*.tar.gz"))
+
+
 def set_labels(ground: Playground, name: str, **wanted: str | None) -> None:
     body = {f"lcm.openshift.io/ibgu-{key.replace('_', '-')}": value for key, value in wanted.items()}
     hub(ground).merge_patch(f"{MANAGED}/{name}", {"metadata": {"labels": body}})
@@ -76,12 +81,14 @@ def test_abort_rollback_and_finalize_each_take_whom_they_concern(upgraded: Playg
     }
     assert labels(ground, "site-0003") == set()
     # Only the one that failed had logs worth keeping.
-    assert [path.name.rsplit("-", 1)[0] for path in ground.directory.rglob("*.tar.gz")] == ["site-0003"]
+    assert saved_logs(ground) == ["site-0003"]
 
     back = ground.play("group_rollback", "--limit", "site-0001")
     assert back.code == 0, back.output
     assert stages(ground)["site-0001"] == ("Idle", "4.16.8")
     assert stages(ground)["site-0002"] == ("Upgrade", VERSION)
+    # What shows why it is taken back was saved before, although it had not failed.
+    assert saved_logs(ground) == ["site-0001", "site-0003"]
 
     done = ground.play("group_finalize")
     assert done.code == 0, done.output
@@ -92,6 +99,19 @@ def test_abort_rollback_and_finalize_each_take_whom_they_concern(upgraded: Playg
     again = ground.play("group_finalize")
     assert again.code == 0, again.output
     assert ground.writes() == before
+
+
+def test_a_group_rollback_without_saved_logs_sends_nothing_unless_that_is_accepted(upgraded: Playground) -> None:
+    ground = upgraded
+    ground.fleet.control.inject("site-0001", "http_error", {"code": 403, "resource": "pods", "count": None})
+    held = ground.play("group_rollback", "--limit", "site-0001")
+    assert held.code != 0
+    assert "accept the loss with must_gather_on_failure=go_on" in held.words
+    assert "north-rollback" not in group_upgrades(ground)
+    at_once = ground.play("group_rollback", "--limit", "site-0001", must_gather_before_idle=False)
+    assert at_once.code == 0, at_once.output
+    assert saved_logs(ground) == []
+    assert stages(ground)["site-0001"] == ("Idle", "4.16.8")
 
 
 def test_labels_that_would_choose_wrongly_stop_it_before_anything_is_sent(upgraded: Playground) -> None:
