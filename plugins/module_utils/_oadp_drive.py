@@ -95,6 +95,7 @@ class OadpDrive:
         self._begun = clock.monotonic()
         self._read_at = self._begun
         self._answered = self._begun
+        self._untaken_since: float | None = None
         self._seen = Documents()
         self._first: tuple[Documents, Mine] | None = None
         self._mine = Mine()
@@ -207,15 +208,28 @@ class OadpDrive:
             try:
                 uid = self._cluster.do(step)
             except Unanswered as error:
-                # Whether it arrived is unknown; the next look tells.
-                return self._silence(error)
+                return self._untaken(step, error)
             except Refused as refusal:
                 message = f"the API refused to {step.verb} {step.kind} {step.key[1]}: {refusal}"
                 return Fail(Result.FAILED, message, "report this with the cluster's versions of OADP and Velero")
             self._did(step, uid)
         return None
 
+    def _untaken(self, step: Step, error: Unanswered) -> Fail | None:
+        """Whether it arrived is unknown; the next look tells. A cluster that can be read may take nothing for ever."""
+        now = self._clock.monotonic()
+        self._untaken_since = now if self._untaken_since is None else self._untaken_since
+        waited = now - self._untaken_since
+        if waited >= self._contact:
+            message = f"the API did not take {step.verb} {step.kind} {step.key[1]} for {waited:.0f} s: {error}"
+            return Fail(Result.FAILED, message, "mend what keeps it from that (a webhook, a policy), then run again")
+        if (ended := self._silence(error)) is not None:
+            return ended
+        self._clock.wait(self._stop, away_pause(waited))
+        return None
+
     def _did(self, step: Step, uid: str | None) -> None:
+        self._untaken_since = None
         self._memory.did(step, uid, self._seen.now)
         self._steps.append(f"{step.verb} {step.kind} {step.key[1]}: {step.why}")
         if step.verb is Verb.RECLAIM:

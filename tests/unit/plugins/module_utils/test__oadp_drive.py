@@ -444,6 +444,36 @@ def test_a_refusal_of_the_api_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "admission webhook says no" in drive.outcome.message
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Unanswered("http", "failed calling webhook", 500), "failed calling webhook"),
+        (Unanswered("conflict", "the object has been modified", 409), "has been modified"),
+    ],
+    ids=["webhook", "conflict"],
+)
+def test_an_api_that_can_be_read_but_takes_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, error: Unanswered, words: str
+) -> None:
+    tries: list[float] = []
+
+    def fail(world: World, _step: Step) -> None:
+        tries.append(world.seconds)
+        assert world.seconds < 1000, "it would try for ever"
+        # Even a request that fails takes its time.
+        world.seconds += 0.01
+        raise error
+
+    monkeypatch.setattr(World, "do", fail)
+
+    drive = clean(ordinary())
+
+    assert drive.outcome.result is Result.FAILED
+    assert words in drive.outcome.message and "for 6" in drive.outcome.message
+    assert "run again" in drive.outcome.next_step
+    assert 60 <= tries[-1] < 80 and len(tries) < 80
+
+
 # --- generated ----------------------------------------------------------------------------------------------------
 
 NAMES = ("a", "b", "c", "d")
