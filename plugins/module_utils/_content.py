@@ -32,6 +32,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._manifest_lint i
     meta_of,
     size_findings,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_content import APPLY_LABEL, target_by_parts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_lint import lint as lint_oadp
 from ansible_collections.sno.image_upgrade.plugins.module_utils._policies import COUNT, PolicyFacts, examine
 from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import Reader
@@ -50,7 +51,6 @@ _IN_OADP = _SPEC + "failed to validate oadp configMap: "
 _IN_POLICIES = _SPEC + "failed to validate manifests from policies: "
 _ADP = "openshift-adp"
 _VELERO = "velero.io/v1"
-_APPLY_LABEL = "lca.openshift.io/apply-label"
 _BACKUP_LABEL = "lca.openshift.io/backup"
 _CLUSTER_ID = "config.openshift.io/clusterID"
 _ROLLED_BACK = "Prep will only warn of it; after the reboot the upgrade is rolled back"
@@ -299,24 +299,24 @@ class _Checks:
 
     def _labels(self, document: Document) -> None:
         name = str(meta_of(document.value)["name"])
-        text = annotations_of(document.value).get(_APPLY_LABEL, "")
+        text = annotations_of(document.value).get(APPLY_LABEL, "")
         for item in text.split(",") if text else ():
-            target = _target(item)
+            target = target_by_parts(item)
             if target is None:
                 words = f"{_IN_OADP}invalid apply-label obj in annotation value: {item}"
-                cause = f"{object_name(document.value)}: {_APPLY_LABEL} names no object with {item!r}; Prep fails"
+                cause = f"{object_name(document.value)}: {APPLY_LABEL} names no object with {item!r}; Prep fails"
                 remedy = "give GROUP/VERSION/RESOURCE/NAMESPACE/NAME, without the namespace where there is none"
                 self._refused(_OADP, cause, remedy, words, document)
                 continue
             answer = self._dry.label(target, _BACKUP_LABEL, name)
             if answer.denied:
-                self._denied(f"the objects of {_APPLY_LABEL}", answer.denied)
+                self._denied(f"the objects of {APPLY_LABEL}", answer.denied)
             elif not answer.fine:
                 words = (
                     f"{_IN_OADP}failed apply backup label to objects included in apply-backup annotation: "
                     f"failed to patch object: {answer.message}"
                 )
-                cause = f"{object_name(document.value)}: {item!r} of {_APPLY_LABEL} cannot be labelled; Prep fails"
+                cause = f"{object_name(document.value)}: {item!r} of {APPLY_LABEL} cannot be labelled; Prep fails"
                 self._refused(_OADP, cause, "take it out of the annotation, or make it on the cluster", words, document)
 
     def _pairs(self, backups: t.Sequence[Document], restores: t.Sequence[Document]) -> None:
@@ -419,17 +419,3 @@ def _words(found: LintFinding, documents: t.Sequence[Document]) -> str:
         error = f"strconv.Atoi: parsing {wave}: invalid syntax"
         return f"{_IN_EXTRA}failed to sort and group manifests: error convert: {error}"
     return ""
-
-
-def _target(item: str) -> tuple[str, str, str, str, str] | None:
-    """Group, version, resource, namespace and name. Four parts that begin with v1 are of the core group."""
-    parts = item.split("/")
-    if len(parts) == 5:
-        return parts[0], parts[1], parts[2], parts[3], parts[4]
-    if len(parts) == 4 and parts[0] == "v1":
-        return "", parts[0], parts[1], parts[2], parts[3]
-    if len(parts) == 4:
-        return parts[0], parts[1], parts[2], "", parts[3]
-    if len(parts) == 3:
-        return "", parts[0], parts[1], "", parts[2]
-    return None

@@ -16,6 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Refused, Unanswered
 
 if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_content import Target
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
 
 Object = t.Mapping[str, t.Any]
@@ -105,13 +106,11 @@ class DryRuns:
         whole["metadata"] = {**whole["metadata"], "resourceVersion": there["metadata"]["resourceVersion"]}
         return self._try(lambda: self._session.replace(f"{collection}/{name}", whole, dryRun="All"), may)
 
-    def label(self, path: tuple[str, str, str, str, str], label: str, value: str) -> Answer:
-        """Label an object: group, version, plural, namespace, name."""
-        group, version, plural, namespace, name = path
-        place = f"{_collection(f'{group}/{version}' if group else version, plural, namespace)}/{name}"
+    def label(self, target: Target, label: str, value: str) -> Answer:
+        """Label an object."""
         patch = {"metadata": {"labels": {label: value}}}
-        may = Permission("patch", group, plural, namespace, name)
-        return self._try(lambda: self._session.merge_patch(place, patch, dryRun="All"), may)
+        may = Permission("patch", target.group, target.resource, target.namespace, target.name)
+        return self._try(lambda: self._session.merge_patch(target.path, patch, dryRun="All"), may)
 
     def _there(self, path: str) -> Object | None:
         """The object; None where it is not there, or may not be read: then creating it tells."""

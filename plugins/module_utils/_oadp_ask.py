@@ -194,7 +194,7 @@ class _Asking:
             target = target_of(item)
             if target is None:
                 continue
-            answer = self._dry.label(target[1:], BACKUP_LABEL, "oadp-lint")
+            answer = self._dry.label(target, BACKUP_LABEL, "oadp-lint")
             if answer.denied:
                 self._not_checked[f"objects of apply-label: this identity cannot {answer.denied}"] = None
             elif answer.status == 404:

@@ -85,10 +85,18 @@ class Target(t.NamedTuple):
 
 
 def target_of(item: str) -> Target | None:
-    """Three to five parts. Four of them that begin with exactly v1 are a namespaced object of the core group."""
-    parts = item.split("/")
-    if any(not part or part != part.strip() or re.search(r"\s", part) for part in parts):
+    """The object that is named; None where there can be none of such a name."""
+    if any(not part or re.search(r"\s", part) for part in item.split("/")):
         return None
+    return target_by_parts(item)
+
+
+def target_by_parts(item: str) -> Target | None:
+    """As the agent does it, which only counts the parts: three to five, whatever they hold.
+
+    Four of them that begin with exactly v1 are a namespaced object of the core group.
+    """
+    parts = item.split("/")
     if len(parts) == 5:
         return Target(item, *parts)
     if len(parts) == 4 and parts[0] == "v1":
