@@ -16,7 +16,6 @@ import atexit
 import contextlib
 import importlib
 import os
-import shutil
 import sys
 import types
 import warnings
@@ -154,8 +153,6 @@ def warm(arguments: list[str], files: list[int]) -> None:
         os.execvp(arguments[0], arguments)
     program = Path(arguments[0]).name.removeprefix("ansible").removeprefix("-") or "adhoc"
     sys.argv = arguments
-    # Playbooks know it as ansible_playbook_python.
-    sys.executable = shutil.which("python-of-modules") or sys.executable
     # It says so of what `prepare` did.
     warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
     importlib.import_module(f"ansible.cli.{program}").main()

@@ -37,15 +37,17 @@ from fleetsim.warm import Warm, WarmProcess  # noqa: E402
 
 @dataclass(frozen=True)
 class Program:
-    """The module whose function `warm` does what the real program does, and the command of that one."""
+    """The module whose function `warm` does what the real program does, the command of that one, and what the warm
+    process imports besides."""
 
     module: str
     real: tuple[str, ...]
+    imports: tuple[str, ...] = ()
 
 
-def installed(module: str, *names: str) -> dict[str, Program]:
+def installed(module: str, *names: str, imports: tuple[str, ...] = ()) -> dict[str, Program]:
     """Those of the programs that there are."""
-    return {name: Program(module, (path,)) for name in names if (path := shutil.which(name))}
+    return {name: Program(module, (path,), imports) for name in names if (path := shutil.which(name))}
 
 
 ANSIBLE = installed("playbooks.warm_ansible", "ansible", "ansible-inventory", "ansible-playbook")
@@ -98,10 +100,11 @@ class Server:
 
     def _start(self, request: Request) -> WarmProcess:
         given, output, errors = request.files
-        arguments = [*self._programs[request.name].real, *request.arguments[1:]]
+        program = self._programs[request.name]
+        arguments = [*program.real, *request.arguments[1:]]
         try:
             return self._warm_for(request).spawn(
-                arguments, output, [errors, given], request.environment, request.folder
+                arguments, output, [errors, given], request.environment, request.folder, program.imports
             )
         finally:
             for fd in request.files:

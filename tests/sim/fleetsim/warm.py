@@ -26,6 +26,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,18 +200,26 @@ def main(name: str, number: int) -> None:
     module = importlib.import_module(name)
     if hasattr(module, "prepare"):
         module.prepare()
-    # What is there now stays: no fork needs to look at it, which would also copy its memory.
-    gc.collect()
-    gc.freeze()
+    _keep()
     signal.signal(signal.SIGCHLD, _reap)
     connection.sendall(b"r")
     while asked := _receive(connection):
-        for needed in asked[0]["imports"]:
-            importlib.import_module(needed)
+        if needed := [one for one in asked[0]["imports"] if one not in sys.modules]:
+            # Not all of them are silent, whatever the filters are.
+            with warnings.catch_warnings(record=True):
+                for one in needed:
+                    importlib.import_module(one)
+            _keep()
         if os.fork() == 0:
             _in_fork(module, *asked, connection)
         for fd in asked[1]:
             os.close(fd)
+
+
+def _keep() -> None:
+    """What is there now stays: no fork needs to look at it, which would also copy its memory."""
+    gc.collect()
+    gc.freeze()
 
 
 def _in_fork(module: Any, request: dict[str, Any], files: list[int], connection: socket.socket) -> None:
