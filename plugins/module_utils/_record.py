@@ -168,6 +168,9 @@ class Record:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 stream.write(self._text())
+                stream.flush()
+                # Some file systems put a new name on disk before the content: after a power cut the file would be empty.
+                os.fsync(stream.fileno())
             # mkstemp creates for this user alone; the file holds no secrets and is meant to be read by others.
             os.chmod(temporary, 0o644)
             os.replace(temporary, self.path)

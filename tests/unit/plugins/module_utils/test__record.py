@@ -48,7 +48,7 @@ def test_what_was_saved_is_read_again(tmp_path: Path) -> None:
     assert json.loads(Path(record.path).read_text(encoding="utf-8"))["format"] == 1
 
 
-@pytest.mark.parametrize("broken", ["write", "replace"])
+@pytest.mark.parametrize("broken", ["fsync", "chmod", "replace"])
 def test_a_crash_while_saving_leaves_the_file_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -60,12 +60,32 @@ def test_a_crash_while_saving_leaves_the_file_of_before(
     def crash(*_args: object, **_kwargs: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(*{"write": (os, "chmod", crash), "replace": (os, "replace", crash)}[broken])
+    monkeypatch.setattr(os, broken, crash)
     with pytest.raises(OSError, match="no space"):
         record.save()
 
     assert Path(record.path).read_bytes() == before
     assert os.listdir(tmp_path) == ["o.json"]
+
+
+def test_the_content_is_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, steps = begun(tmp_path / "o.json"), list[str]()
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        steps.append(f"sync {os.fstat(descriptor).st_size}")
+        sync(descriptor)
+
+    def note_replace(source: str, target: str) -> None:
+        steps.append(f"replace {os.stat(source).st_size}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    record.save()
+
+    size = os.path.getsize(record.path)
+    assert size > 0 and steps == [f"sync {size}", f"replace {size}"]
 
 
 def test_the_next_run_removes_what_a_kill_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
