@@ -13,9 +13,9 @@ import contextlib
 import dataclasses
 import json
 import os
-import tempfile
 import typing as t
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._files import remove_partial, replace_text
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     InvalidOption,
@@ -29,9 +29,6 @@ if t.TYPE_CHECKING:
 FORMAT = 1
 
 _REBOOTING = frozenset(str(action) for action in Action if action.reboots)
-
-# How a file ends that is not whole yet.
-_PARTIAL = ".partial"
 
 
 class Record:
@@ -161,36 +158,9 @@ class Record:
 
     def save(self) -> None:
         """Replace the file at once: a reader, or a kill at any moment, finds the old or the new one, never half."""
-        if not self._writable:
-            return
-        directory, prefix = self._temporary_names()
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=prefix, suffix=_PARTIAL)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(self._text())
-                stream.flush()
-                # Some file systems put a new name on disk before the content: after a power cut the file would be empty.
-                os.fsync(stream.fileno())
-            # mkstemp creates for this user alone; the file holds no secrets and is meant to be read by others.
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, self.path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-
-    def _temporary_names(self) -> tuple[str, str]:
-        """The folder of the outcome file, and how what is written there on the way to it begins."""
-        directory, name = os.path.split(os.path.abspath(self.path))
-        return directory, f".{name}."
-
-    def _remove_partial(self) -> None:
-        """Remove what a run left that was killed, beyond any handler, while it saved this outcome file."""
-        directory, prefix = self._temporary_names()
-        for name in os.listdir(directory):
-            if name.startswith(prefix) and name.endswith(_PARTIAL):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(directory, name))
+        if self._writable:
+            # It holds no secrets and is meant to be read by others.
+            replace_text(self.path, self._text(), 0o644)
 
     def _text(self) -> str:
         """The document with a line per cluster, of which only those that changed are encoded again."""
@@ -207,7 +177,7 @@ class Record:
         try:
             self.save()
             if self._writable:
-                self._remove_partial()
+                remove_partial(self.path)
         except OSError as error:
             raise InvalidOption("outcome_file", self.path, f"it cannot be written: {error.strerror}") from error
 

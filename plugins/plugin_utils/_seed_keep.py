@@ -15,11 +15,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import typing as t
 
 import yaml
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._files import replace_text
 from ansible_collections.sno.image_upgrade.plugins.module_utils._gather import safe_name
 from ansible_collections.sno.image_upgrade.plugins.module_utils._mask import masked_text
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts, from_document
@@ -149,17 +149,7 @@ class Keep:
         """Replace a file at once: a kill at any moment leaves the old or the new one."""
         if self._check:
             return
-        directory, name = os.path.split(path)
         try:
-            descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{name}.", suffix=".partial")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                    stream.write(text)
-                os.chmod(temporary, mode)
-                os.replace(temporary, path)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
-                raise
+            replace_text(path, text, mode)
         except OSError as error:
             raise InvalidOption("folder", path, f"it cannot be written: {error.strerror}") from error
