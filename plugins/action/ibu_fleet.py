@@ -11,7 +11,7 @@ import threading
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, patient
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
@@ -33,6 +33,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._steps import pr
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
     Goal,
+    IbuError,
     InvalidOption,
     Observed,
     Outcome,
@@ -41,13 +42,18 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import (
     FleetAction,
     Host,
     allow_open_files,
+    of_each,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._fleet_run import (
     run_until_stopped,
     silent,
     while_parent_lives,
 )
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
 
 
 class ActionModule(FleetAction):
@@ -90,13 +96,21 @@ class ActionModule(FleetAction):
         most = count_of("concurrency", options["concurrency"]) or 0
         widest = max(step.max_concurrency for step in steps) if options["plan"] is not None else len(hosts)
         allow_open_files(min(most or len(hosts), widest, len(hosts)))
-        goals = {host.name: [_goals(host, step, options) for step in steps] for host in hosts}
+        clock = Clock()
+        path = options["outcome_file"] or default_outcome_file()
+        # Credentials are loaded here, in one thread and before the first write anywhere.
+        try:
+            described = of_each(hosts, lambda host: ([_goals(host, step, options) for step in steps], host.open()))
+        except IbuError as error:
+            self._close_rollout(path, f"its next batch was not started: {error}", task_vars)
+            raise
+        goals = {name: of_host for name, (of_host, _session) in described.items()}
+        sessions = {name: session for name, (_goals_of, session) in described.items()}
         most_on_link = parse_most("link_concurrency", options["link_concurrency"])
         links = Links({host.name: host.link for host in hosts if host.link}, most_on_link)
         stop = threading.Event()
-        clock = Clock()
-        record = _open_record(options["outcome_file"] or default_outcome_file(), hosts, clock, self.check_mode)
-        drives = _Drives(hosts, clock, stop, self.check_mode)
+        record = _open_record(path, hosts, clock, self.check_mode)
+        drives = _Drives(hosts, sessions, clock, stop, self.check_mode)
         common: dict[str, t.Any] = {
             "record": record,
             "clock": clock,
@@ -124,13 +138,34 @@ class ActionModule(FleetAction):
                 self.show(line)
         return _result(outcomes, record.path)
 
+    def _close_rollout(self, path: str, reason: str, task_vars: t.Mapping[str, t.Any]) -> None:
+        """Say how the rollout went, where one ends here that has had batches before."""
+        record = Record.load(path, writable=not self.check_mode)
+        if self.check_mode or record.run != run_id() or len(record.batches) < _FIRST_BATCHES:
+            return
+        record.stop(reason)
+        record.save_first()
+        fleet = [str(name) for name in task_vars["ansible_play_hosts_all"]]
+        for line in recap(record, fleet, stopped=reason, in_job="awx_job_id" in task_vars):
+            self.show(line)
+
+
+# With its second batch a rollout has something to tell.
+_FIRST_BATCHES = 2
+
 
 class _Drives:
     """Makes the drives of all clusters, each in the thread that runs it."""
 
-    def __init__(self, hosts: t.Iterable[Host], clock: Clock, stop: threading.Event, check: bool) -> None:
-        # Credentials are loaded here, in one thread and before the first write anywhere.
-        self._hosts = {host.name: (host, host.open()) for host in hosts}
+    def __init__(
+        self,
+        hosts: t.Iterable[Host],
+        sessions: t.Mapping[str, Session],
+        clock: Clock,
+        stop: threading.Event,
+        check: bool,
+    ) -> None:
+        self._hosts = {host.name: (host, sessions[host.name]) for host in hosts}
         self._clock = clock
         self._stop = stop
         self._check = check
@@ -145,7 +180,8 @@ class _Drives:
         leaves: t.Callable[[Observed], str] | None = None,
     ) -> t.Callable[[t.Callable[[], None], t.Callable[[], None]], Drive]:
         host, session = self._hosts[name]
-        import_hold = HubImport(host.open_hub, host.managed_cluster) if host.has_hub else None
+        open_hub = patient(host.open_hub, limits.contact, self._clock, self._stop)
+        import_hold = HubImport(open_hub, host.managed_cluster) if host.has_hub else None
 
         def make(notify: t.Callable[[], None], commit: t.Callable[[], None]) -> Drive:
             return Drive(

@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._awx import remaining_clusters, summary
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
@@ -24,7 +25,7 @@ class ActionModule(FleetAction):
     OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]] = {
         "outcome_file": {"type": "path"},
         "budget": {"type": "str", "default": "5%"},
-        "max_fail_percentage": {"type": "float", "default": 0},
+        "max_fail_percentage": {"type": "raw", "default": 0},
         "fleet": {"type": "list", "elements": "str"},
         "whole": {"type": "bool", "default": False},
         "quiet": {"type": "bool", "default": False},
@@ -86,5 +87,5 @@ def _batch_lines(
         return recap(record, fleet, stopped=stopped, in_job=in_job)
     return [
         f"BUDGET  {len(failed)} of {len(fleet)} failed so far (limit {budget}, "
-        f"{int(budget.clusters(len(fleet)))} clusters); {waiting} clusters to go"
+        f"{counted(int(budget.clusters(len(fleet))), 'cluster')}); {counted(waiting, 'cluster')} to go"
     ]

@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption, Outcome, Result
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)")
 
@@ -34,7 +35,7 @@ class Budget:
         return failures > self.clusters(fleet_size)
 
     def __str__(self) -> str:
-        return f"{self.amount:g} %" if self.is_share else f"{self.amount:g} clusters"
+        return f"{self.amount:g} %" if self.is_share else counted(self.amount, "cluster")
 
 
 def parse_budget(option: str, value: object) -> Budget:
@@ -57,7 +58,12 @@ def check_batches(option: str, value: object) -> None:
         if match is not None and not match[2] and "." in match[1]:
             good = False
         if not good or isinstance(item, bool):
-            raise InvalidOption(option, value, 'a batch is a number of clusters from 1, or a share such as "20%"')
+            raise InvalidOption(
+                option,
+                value,
+                'a batch is a number of clusters from 1, or a share such as "20%", or a list of those; '
+                'on the command line as JSON: -e \'{"ibu_serial": [1, 5, "20%"]}\'',
+            )
 
 
 def check_percentage(option: str, value: object) -> float:

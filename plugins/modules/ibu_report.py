@@ -38,7 +38,7 @@ options:
     description:
       - The play's C(max_fail_percentage), to say whether it will stop the rollout.
       - At the default one failure stops it, as in a play with C(max_fail_percentage=0).
-    type: float
+    type: raw
     default: 0
   fleet:
     description: The hosts of the whole rollout. When omitted, all hosts of the play.

@@ -10,20 +10,23 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import gc
 import resource
 import signal
 import threading
 import typing as t
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.common import validation
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _connection, _session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
+from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError, InvalidOption
 
 PREFIX = "ibu_"
@@ -35,6 +38,16 @@ _display = Display()
 _FILES_PER_CLUSTER = 2
 _FILES_BESIDE = 200
 
+# Ansible's own words about a value of the wrong type lack the value, the variable and what to give instead.
+_TYPES: t.Mapping[str, tuple[t.Callable[[t.Any], t.Any], str]] = {
+    "bool": (validation.check_type_bool, "give true or false"),
+    "dict": (validation.check_type_dict, "give a dictionary; on the command line as JSON: -e '{\"VARIABLE\": {…}}'"),
+    "float": (validation.check_type_float, "give a number"),
+    "int": (validation.check_type_int, "give a whole number"),
+}
+
+_T = t.TypeVar("_T")
+
 
 class Host:
     """One cluster of the batch, as its host variables describe it."""
@@ -42,23 +55,19 @@ class Host:
     def __init__(self, name: str, variables: t.Mapping[str, t.Any]) -> None:
         self.name = name
         self._variables = variables
+        # The first variable whose template fails. It is an error of this host, told where the others' are.
+        self._broken: InvalidOption | None = None
         self._cluster = self._options(PREFIX)
         self._hub = self._options(HUB_PREFIX)
-
-    @property
-    def managed_cluster(self) -> str:
-        """The cluster's name on the hub."""
-        return str(self._variables.get("ibu_managed_cluster") or self.name)
-
-    @property
-    def link(self) -> str:
-        """The link that the cluster shares with others; empty where it is not said."""
-        return str(self._variables.get("ibu_link") or "")
+        # The cluster's name on the hub.
+        self.managed_cluster = str(self._quiet("ibu_managed_cluster") or name)
+        # The link that the cluster shares with others; empty where it is not said.
+        self.link = str(self._quiet("ibu_link") or "")
 
     @property
     def is_reachable(self) -> bool:
-        """True where the variables say how to reach the cluster."""
-        return _connection.has_connection(self._cluster)
+        """True where the variables say how to reach the cluster, or try to."""
+        return self._broken is not None or _connection.has_connection(self._cluster)
 
     @property
     def has_hub(self) -> bool:
@@ -72,6 +81,8 @@ class Host:
 
     def open(self) -> _session.Session:
         """A session to the cluster. Raises InvalidOption for unusable connection variables."""
+        if self._broken is not None:
+            raise self._broken
         if not _connection.has_connection(self._cluster) and (why := self._variables.get("ibu_connection_error")):
             # Set by the inventory from the hub, which knows better than "nothing is given".
             raise InvalidOption(f"{PREFIX}kubeconfig", None, str(why))
@@ -84,14 +95,44 @@ class Host:
     def goals(self, actions: t.Sequence[Action], options: t.Mapping[str, t.Any], **accepted: bool) -> list[Goal]:
         """The goals of this cluster: an option of the task counts for all hosts, else the host's variable does."""
         values = {
-            name: options[name] if options.get(name) is not None else self._variables.get(f"{PREFIX}{name}")
+            name: options[name] if options.get(name) is not None else self._value(f"{PREFIX}{name}")
             for name in GOAL_OPTIONS
         }
         return goals_of(actions, values, PREFIX, **accepted)
 
     def _options(self, prefix: str) -> dict[str, t.Any]:
-        found = {name: self._variables.get(f"{prefix}{name}") for name in AUTH_ARG_SPEC}
+        found = {name: self._quiet(f"{prefix}{name}") for name in AUTH_ARG_SPEC}
         return {name: value for name, value in found.items() if value is not None and value != ""}
+
+    def _value(self, variable: str) -> t.Any:
+        """A host variable, None where there is none. Raises InvalidOption where its template fails."""
+        try:
+            return self._variables.get(variable)
+        except AnsibleError as error:
+            words = " ".join(str(error).split())
+            raise InvalidOption(variable, "<template>", f"mend the template, or what it reads: {words}") from None
+
+    def _quiet(self, variable: str) -> t.Any:
+        """The same, but the error is kept until somebody wants to use the host."""
+        try:
+            return self._value(variable)
+        except InvalidOption as error:
+            self._broken = self._broken or error
+            return None
+
+
+def of_each(hosts: t.Iterable[Host], ask: t.Callable[[Host], _T]) -> dict[str, _T]:
+    """What every host gives. Raises IbuError with all that is wrong with the hosts, each cause once."""
+    found: dict[str, _T] = {}
+    wrong: dict[str, list[str]] = {}
+    for host in hosts:
+        try:
+            found[host.name] = ask(host)
+        except InvalidOption as error:
+            wrong.setdefault(str(error), []).append(host.name)
+    if wrong:
+        raise IbuError("; ".join(f"{names_in_short(names)}: {cause}" for cause, names in wrong.items()))
+    return found
 
 
 class FleetAction(ActionBase):
@@ -107,6 +148,7 @@ class FleetAction(ActionBase):
         if not _session.HAS_KUBERNETES:
             raise AnsibleActionFail(missing_required_lib("kubernetes"))
         self._task.args = {**self._from_variables(task_vars or {}), **self._task.args}
+        self._check_types()
         _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
         # This process ends with the task. What Ansible has brought along, hundreds of thousands of objects, need not be
         # searched for garbage again and again while all clusters wait.
@@ -114,8 +156,19 @@ class FleetAction(ActionBase):
         try:
             result.update(self.work(options, task_vars or {}))
         except IbuError as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Of a chain of errors Ansible prints every message, and ours hold those of their causes.
+            raise AnsibleActionFail(str(error)) from None
         return result
+
+    def _check_types(self) -> None:
+        for name, value in self._task.args.items():
+            convert, remedy = _TYPES.get(self.OPTIONS.get(name, {}).get("type", ""), (str, ""))
+            with contextlib.suppress(ValueError, TypeError):
+                if value is not None:
+                    convert(value)
+                continue
+            option = f"{name} ({PREFIX}{name})"
+            raise AnsibleActionFail(str(InvalidOption(option, value, remedy.replace("VARIABLE", f"{PREFIX}{name}"))))
 
     # The argument spec. An option that the task does not give is taken from the variable ibu_<option>: of each host
     # where it says what the cluster shall become, else of the play.

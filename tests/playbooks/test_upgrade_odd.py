@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the sno.image_upgrade authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""upgrade.yml used and disturbed as people and machines do: options off the command line, files that go away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .runs import Playground, failing, names, scenario, until
+
+Prepare = Callable[..., Playground]
+
+# Slower than elsewhere, so that something can happen while a batch is under way.
+SLOW = {"speed": 300}
+
+
+# --- options off the command line ---------------------------------------------------------------------------------
+
+
+def test_a_percentage_may_be_written_with_its_sign(prepare: Prepare) -> None:
+    """Ansible takes it so; what reports on the batch has to as well."""
+    ground = prepare(scenario(4, troubles=failing(1)), ibu_stop_after="Prep")
+
+    run = ground.play("upgrade", "-e", "ibu_max_fail_percentage=50%", ibu_serial=[2], ibu_budget="100%")
+
+    assert run.code == 2, run.output
+    assert run.failed_hosts == names(1)
+    assert ground.touched() == names(1, 2, 3, 4)
+    assert "ROLLOUT" in run.output
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("ibu_soak=10m", "soak (ibu_soak): '10m' is not valid; give a number"),
+        ("ibu_concurrency=many", "concurrency (ibu_concurrency): 'many' is not valid; give a whole number"),
+        ("ibu_accept_token=perhaps", "accept_token (ibu_accept_token): 'perhaps' is not valid; give true or false"),
+        ("ibu_timeouts=60", "timeouts (ibu_timeouts): '60' is not valid; give a dictionary"),
+        ("ibu_serial=1,5", "serial (ibu_serial): '1,5' is not valid"),
+    ],
+    ids=lambda text: text.partition("=")[0],
+)
+def test_a_value_of_another_type_is_named_with_its_variable(prepare: Prepare, given: str, words: str) -> None:
+    ground = prepare(scenario(1))
+
+    run = ground.play("upgrade", "-e", given)
+
+    assert run.code == 2, run.output
+    assert words in run.words
+    assert "Tagged" not in run.output
+    assert not any(ground.writes().values())
+
+
+# --- hosts that are described wrongly -----------------------------------------------------------------------------
+
+
+def write_own(folder: Path) -> Path:
+    """A playbook of the user's own, without a preflight."""
+    task = {"name": "Drive", "sno.image_upgrade.ibu_fleet": {"actions": ["Prep"]}, "run_once": True}
+    path = folder / "own.yml"
+    path.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
+    return path
+
+
+def write_hosts(folder: Path, **hosts: dict[str, object]) -> Path:
+    path = folder / "more.yml"
+    path.write_text(yaml.safe_dump({"fleet": {"hosts": hosts}}))
+    return path
+
+
+def test_a_drive_without_preflight_names_the_hosts_that_it_cannot_use(prepare: Prepare, tmp_path: Path) -> None:
+    ground = prepare(scenario(3))
+    more = write_hosts(
+        tmp_path, nowhere={}, elsewhere={}, **{"site-0002": {"ibu_seed_image_ref": {"version": "4.17.3"}}}
+    )
+
+    run = ground.play(write_own(tmp_path), "-i", str(more))
+
+    assert run.code == 2, run.output
+    assert "elsewhere nowhere: ibu_kubeconfig is not set; say how to reach the cluster" in run.words
+    assert "site-0002: ibu_seed_image_ref: {'version': '4.17.3'} is not valid" in run.words
+    assert not any(ground.writes().values())
+
+
+def test_a_template_that_fails_is_a_finding_of_its_host(prepare: Prepare, tmp_path: Path) -> None:
+    ground = prepare(scenario(3))
+    more = write_hosts(
+        tmp_path,
+        nowhere={},
+        **{
+            "site-0001": {"ibu_kubeconfig": "{{ lookup('ansible.builtin.file', '/no/such/file') }}"},
+            "site-0002": {"ibu_oadp_content": "{{ 1 / 0 }}"},
+        },
+    )
+    report = tmp_path / "preflight.json"
+
+    run = ground.play("upgrade", "-i", str(more), ibu_report_file=str(report))
+
+    assert run.code == 2, run.output
+    assert not any(ground.writes().values())
+    assert "3 of 4 clusters are not ready" in run.words
+    found = {finding["cluster"]: finding for finding in json.loads(report.read_text())["findings"]}
+    assert found["site-0001"]["cause"] == "ibu_kubeconfig: '<template>' is not valid"
+    assert "/no/such/file" in found["site-0001"]["remedy"]
+    assert found["site-0002"]["cause"] == "ibu_oadp_content: '<template>' is not valid"
+    assert found["nowhere"]["cause"] == "ibu_kubeconfig is not set"
+
+
+def test_a_kubeconfig_that_goes_away_in_mid_rollout_ends_it_with_a_recap(prepare: Prepare) -> None:
+    ground = prepare({**scenario(4), **SLOW})
+
+    with ground.start("upgrade", ibu_serial=[1, 2, 1]) as started:
+        until(lambda: "Upgrade" in ground.stages("site-0001"), 60, "the canary is at its upgrade")
+        gone = ground.fleet.kubeconfig("site-0003")
+        gone.unlink()
+        run = started.wait()
+
+    assert run.code == 2, run.output
+    assert ground.touched() == names(1)
+    message = f"site-0003: ibu_kubeconfig: '{gone}' is not valid; the file cannot be read: No such file or directory"
+    assert message in run.words
+    assert "finalized 1" in run.words
+    assert "never started 3" in run.words
+    assert run.remaining == names(2, 3, 4)
+    assert f"--limit @{run.outcome_file.with_suffix('.remaining')}" in run.output
+    (fatal,) = (line for line in run.words.split("fatal: ")[1:])
+    assert fatal.count("No such file") == 1, "the same sentence again and again"
