@@ -45,6 +45,7 @@ options:
     description:
       - Where else images are, as in an ImageDigestMirrorSet; a mapping of sources to lists of mirrors, both without tags.
       - The mirrors of the longest source are asked first, in order, and the source last.
+      - Mirrors that a cluster declares are not asked by themselves; M(sno.image_upgrade.ibu_preflight) names them where the registry did not tell.
     type: dict
     default: {}
   seed_registry_insecure:

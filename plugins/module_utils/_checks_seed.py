@@ -10,7 +10,10 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from ansible_collections.sno.image_upgrade.plugins.module_utils import _image_ref
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Judge
@@ -28,32 +31,65 @@ _RECORD = "give the record that was made on the seed cluster with ibu_seed_facts
 _REBUILD = "build a seed image with a Lifecycle Agent of the same release, or choose another one"
 
 
+NOT_ASKED = "the registry was not asked (ibu_seed_lookup=never)"
+
+
 @dataclass(frozen=True)
 class Seed:
     """What is known of the seed image. ``why`` says why its labels are not known, empty where they are.
 
     ``problem`` is something that is known to be wrong with the image, and ``remedy`` what to do about that.
+    ``hint`` is where else one cluster says that the image may be.
     """
 
     facts: SeedFacts
     why: str = ""
     problem: str = ""
     remedy: str = ""
+    hint: str = ""
+
+    @property
+    def was_sought_in_vain(self) -> bool:
+        """Whether the registry was asked, and did not tell."""
+        return bool(self.why) and self.why != NOT_ASKED
 
     def missing(self, judge: Judge, what: str) -> None:
         """Note that a fact of the image's labels is not known."""
-        judge.unknown(what, self.why or "the seed image's labels do not say", _LABELS, check="seed-facts")
+        why = self.why or "the seed image's labels do not say"
+        judge.unknown(what, why, self._hinted(_LABELS), check="seed-facts")
+
+    def report(self, judge: Judge) -> None:
+        """Note what is wrong with the image, if anything is."""
+        if self.problem:
+            judge.blocked("seed-image", self.problem, self._hinted(self.remedy), source="registry of the seed image")
+
+    def _hinted(self, remedy: str) -> str:
+        return f"{self.hint}; or {remedy}" if self.hint else remedy
 
     def missing_record(self, judge: Judge, what: str) -> None:
         """Note that a fact is not known that only the seed's record can say."""
         judge.unknown(what, "the seed's record was not given", _RECORD, check="seed-record")
 
 
+def with_hint(seed: Seed, image: str, mirrors: t.Sequence[t.Mapping[str, t.Any]]) -> Seed:
+    """The seed with the mirrors of its image that a cluster has, and that were not asked."""
+    if not seed.was_sought_in_vain:
+        return seed
+    try:
+        reference = _image_ref.parse(image)
+        places = _image_ref.candidates(reference, _image_ref.declared_mirrors(mirrors))
+    except InvalidOption:
+        return seed
+    new = [f"{one.registry}/{one.repository}" for one in places if one != reference and str(one) not in seed.why]
+    if not new:
+        return seed
+    return replace(seed, hint=f"name the cluster's own mirrors of it ({', '.join(new)}) in ibu_seed_registry_mirrors")
+
+
 def check_seed(judge: Judge, seed: Seed, wanted: SeedImage | None) -> None:
     """Version and format of the image itself."""
     facts = seed.facts
-    if seed.problem:
-        judge.blocked("seed-image", seed.problem, seed.remedy, source="registry of the seed image")
+    seed.report(judge)
     if facts.version is None:
         seed.missing(judge, "the release inside the seed image")
     elif wanted and facts.version != wanted.version:

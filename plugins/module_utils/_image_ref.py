@@ -93,6 +93,18 @@ def check_mirrors(mirrors: t.Any, option: str = "mirrors") -> dict[str, tuple[st
     return checked
 
 
+def declared_mirrors(documents: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, tuple[str, ...]]:
+    """The mapping of sources to mirrors that ImageDigestMirrorSets and ImageContentSourcePolicies make together."""
+    found: dict[str, tuple[str, ...]] = {}
+    for document in documents:
+        spec = document.get("spec") or {}
+        for entry in spec.get("imageDigestMirrors") or spec.get("repositoryDigestMirrors") or ():
+            source, mirrors = entry.get("source"), entry.get("mirrors")
+            if source and isinstance(mirrors, list):
+                found[source] = (*found.get(source, ()), *mirrors)
+    return found
+
+
 # --- pull secrets -----------------------------------------------------------------------------------------------------
 
 

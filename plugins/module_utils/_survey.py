@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _seed_record
 from ansible_collections.sno.image_upgrade.plugins.module_utils._certificate import read_certificate
+from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import with_hint
 from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HealthFacts, Reading, TargetFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import (
     Permission,
@@ -129,6 +130,9 @@ def survey(
     health = _health(reader) if scope.gates else None
     seed = find_seed() if scope.prep else None
     target = _target(reader, health, seed) if seed and health else None
+    image = next((goal.seed.image for goal in goals if goal.seed), "")
+    if seed and target:
+        seed = with_hint(seed, image, target.mirrors.items)
     hub, hub_problem = read_hub()
     return Survey(
         cluster=name,
@@ -218,7 +222,7 @@ def _target(reader: Reader, health: HealthFacts, seed: Seed) -> TargetFacts:
         machine_networks=_machine_networks(cluster_config),
         profiles=reader.list("performance.openshift.io/v2", "performanceprofiles"),
         ip_config=reader.get("lca.openshift.io/v1", "ipconfigs", "ipconfig"),
-        mirrors=_mirrors(reader) if facts.mirror_registry_configured is not None else Reading(served=False),
+        mirrors=_mirrors(reader) if _asks_for_mirrors(seed) else Reading(served=False),
         all_machine_configs=all_configs,
         machine_configs=configs,
     )
@@ -251,6 +255,11 @@ def _machine_networks(cluster_config: Reading) -> tuple[str, ...] | None:
     except yaml.YAMLError:
         return None
     return _seed_record.machine_networks(document) if isinstance(document, dict) else None
+
+
+def _asks_for_mirrors(seed: Seed) -> bool:
+    """To compare them with the seed's, or to find the seed image by them."""
+    return seed.facts.mirror_registry_configured is not None or seed.was_sought_in_vain
 
 
 def _mirrors(reader: Reader) -> Reading:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import yaml
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _image_ref, _registry, _seed_facts
+from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import NOT_ASKED
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 
@@ -30,7 +31,6 @@ SEED_OPTIONS: dict[str, dict[str, t.Any]] = {
     "seed_registry_insecure": {"type": "bool", "default": False},
     "seed_architecture": {"type": "str", "default": "amd64"},
 }
-_NEVER = "the registry was not asked (ibu_seed_lookup=never)"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SeedLookup:
     def _look(self, image: str) -> SeedFacts | NotKnown:
         record = self._records.get(image, self._records.get("", SeedFacts()))
         if self._mode == "never":
-            return record if _has_labels(record) else NotKnown(_NEVER, record)
+            return record if _has_labels(record) else NotKnown(NOT_ASKED, record)
         _image_ref.parse(image, "ibu_seed_image_ref.image")
         try:
             found = self._ask(image)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import Seed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import NOT_ASKED, Seed, check_seed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HubFacts
+from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Judge
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import Survey
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply
@@ -202,6 +203,78 @@ def test_silence_in_the_middle_is_the_callers_to_judge(path: str) -> None:
 
     with pytest.raises(Unanswered, match="busy"):
         look(session, PREP)
+
+
+# --- a seed image that the control node could not look up ---------------------------------------------------------
+
+SETS = "/apis/config.openshift.io/v1/imagedigestmirrorsets"
+IN_VAIN = "registry registry.example.com: image registry.example.com/seed:1: no answer; check the address"
+
+
+def look_in_vain(session: FakeSession, why: str = IN_VAIN, problem: str = "") -> Seed:
+    goal = Goal(Action.PREP, SeedImage("4.17.3", "registry.example.com/seed:1", "pull"))
+    seed = Seed(SeedFacts(), why, problem, "give another")
+    arguments: Any = (IDLE, (goal,), lambda: seed, lambda: (None, None), "a")
+    found = survey("a", session, *arguments).seed  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def mirror_set(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"items": [{"metadata": {"name": "site"}, "spec": {"imageDigestMirrors": list(entries)}}]}
+
+
+def test_mirrors_of_the_cluster_are_named_where_the_registry_did_not_tell() -> None:
+    session = FakeSession()
+    mirrors = ["mirror.site.example.com:5000", "other.example.com/seeds"]
+    session.answers[SETS] = mirror_set({"source": "registry.example.com", "mirrors": mirrors})
+
+    seed = look_in_vain(session, problem="no such image")
+
+    assert "mirror.site.example.com:5000/seed" in seed.hint and "other.example.com/seeds/seed" in seed.hint
+    assert "ibu_seed_registry_mirrors" in seed.hint
+    judge = Judge("a")
+    seed.missing(judge, "FIPS")
+    check_seed(judge, seed, None)
+    assert all(seed.hint in one.remedy for one in judge.findings()), judge.findings()
+
+
+def test_mirrors_of_older_clusters_too() -> None:
+    session = FakeSession()
+    policy = {"repositoryDigestMirrors": [{"source": "registry.example.com/seed", "mirrors": ["m.example.com/s"]}]}
+    session.answers["/apis/operator.openshift.io/v1alpha1/imagecontentsourcepolicies"] = {"items": [{"spec": policy}]}
+
+    assert "m.example.com/s" in look_in_vain(session).hint
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (),
+        ({"source": "elsewhere.example.com", "mirrors": ["m.example.com"]},),
+        ({"source": "*.example.com", "mirrors": ["m.example.com"]},),
+        ({"source": "registry.example.com"},),
+        ({"source": "registry.example.com", "mirrors": ["not a name"]},),
+        ({"mirrors": "x"},),
+    ],
+)
+def test_what_says_nothing_about_the_seed_image_is_no_hint(entries: tuple[dict[str, Any], ...]) -> None:
+    session = FakeSession()
+    session.answers[SETS] = mirror_set(*entries)
+    assert look_in_vain(session).hint == ""
+
+
+def test_a_mirror_that_was_asked_already_is_no_hint() -> None:
+    session = FakeSession()
+    session.answers[SETS] = mirror_set({"source": "registry.example.com", "mirrors": ["m.example.com"]})
+    assert look_in_vain(session, f"{IN_VAIN}; image m.example.com/seed:1: no answer").hint == ""
+
+
+@pytest.mark.parametrize("why", ["", NOT_ASKED])
+def test_mirrors_are_not_read_for_a_seed_that_nobody_looked_for_in_vain(why: str) -> None:
+    session = FakeSession()
+    assert look_in_vain(session, why).hint == ""
+    assert SETS not in session.gets
 
 
 # --- what is read, and what is kept of it -------------------------------------------------------------------------
