@@ -17,6 +17,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._gather import Method, check_images
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, StopOnSignal
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._archive import Disk, human, open_folder, shown
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._gather_host import (
@@ -164,7 +165,7 @@ class ActionModule(FleetAction):
     def _tell_sum(self, found: t.Mapping[str, Saved]) -> None:
         counts = {word: sum(saved.result == word for saved in found.values()) for word in _ORDER}
         said = ", ".join(f"{count} {_SAID.get(word, word)}" for word, count in counts.items() if count)
-        self.show(f"Logs of {len(found)} clusters: {said or 'nothing to do'}")
+        self.show(f"Logs of {counted(len(found), 'cluster')}: {said or 'nothing to do'}")
 
 
 _ORDER = (SAVED, KEPT, NOT_NEEDED, WOULD, FAILED)

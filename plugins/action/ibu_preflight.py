@@ -23,6 +23,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
     NoContact,
     Patience,
     first_contact,
+    patient,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._content import content_findings
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
@@ -57,6 +58,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     IbuError,
     InvalidOption,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import is_are
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._seed_lookup import SEED_OPTIONS, NotKnown, SeedLookup
@@ -118,7 +120,7 @@ class ActionModule(FleetAction):
         failed = blocked
         if refused:
             failed = self._refuse(
-                f"{len(blocked)} of {len(names)} clusters are not ready for {', '.join(actions)}",
+                f"{len(blocked)} of {len(names)} clusters {is_are(len(blocked))} not ready for {', '.join(actions)}",
                 names,
                 blocked,
                 options["refusal_fails"],
@@ -235,7 +237,8 @@ class _Checker:
     def _hub(self, host: Host, goals: t.Sequence[Goal]) -> tuple[HubFacts | None, str | None]:
         if not host.has_hub or not (self._policy.through_hub or needs_hub(goals)):
             return None, None
-        return self._hubs.facts(host.hub_key, host.open_hub, host.managed_cluster)
+        open_hub = patient(host.open_hub, self._patience, self._clock, self._stop)
+        return self._hubs.facts(host.hub_key, open_hub, host.managed_cluster)
 
     def _silence(self, name: str, error: NoContact) -> Finding:
         if self._record.expects_away(name):

@@ -214,6 +214,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._selectors import Selector, parse_selectors
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import has_have
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._admin_kubeconfigs import (
     Found,
     NoRights,
@@ -343,7 +344,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         errors = [(name, error) for name, error in connections.items() if isinstance(error, IbuError)]
         for name, error in errors[:1]:
             self.display.warning(
-                f"{len(errors)} of {len(connections)} clusters have no connection, for example {name}: {error} "
+                f"{len(errors)} of {len(connections)} clusters {has_have(len(errors))} no connection, for example "
+                f"{name}: {error} "
                 f"(group {WITHOUT_CONNECTION}, variable ibu_connection_error)"
             )
 

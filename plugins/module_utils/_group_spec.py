@@ -35,6 +35,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import (
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import FOLDER
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, IbuError, InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._plan_options import PlannedStep
@@ -222,8 +223,8 @@ def _check_minutes(number: int, planned: PlannedStep, clusters: int) -> None:
     raise InvalidOption(
         f"plan step {number} timeout",
         given,
-        f"it needs at least {least} minutes ({clusters} clusters, {at_a_time} at a time, {per_cluster:g} minutes "
-        "each); leave it out to have it computed, or give timeoutPerCluster",
+        f"it needs at least {least} minutes ({counted(clusters, 'cluster')}, {at_a_time} at a time, "
+        f"{per_cluster:g} minutes each); leave it out to have it computed, or give timeoutPerCluster",
     )
 
 

@@ -13,6 +13,8 @@ import enum
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
+
 
 class Level(str, enum.Enum):
     """ERROR: it will fail. WARNING: it will not do what was meant, or fails later."""
@@ -77,5 +79,5 @@ def lint_lines(findings: t.Sequence[LintFinding], documents: int) -> list[str]:
         lines.append(f"    → {finding.remedy}")
     errors = sum(finding.level is Level.ERROR for finding in findings)
     warnings = len(findings) - errors
-    lines.append(f"{documents} documents: {errors} errors, {warnings} warnings")
+    lines.append(f"{counted(documents, 'document')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")
     return lines

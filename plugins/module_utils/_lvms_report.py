@@ -16,6 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._lvms import Cau
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import key_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 
 RUNBOOK = "docs/runbooks/lvms-contents"
 _NO_ANSWER = "no answer"
@@ -125,7 +126,7 @@ def lines_of(rows: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     tally = {word: sum(len(names) for key, names in groups.items() if key[0] == word) for word in _ORDER}
     counts = [f"{number} {word.lower()}" for word, number in tally.items() if number and word != "POLICY"]
     counts = counts if tally["MISSING"] else ["nothing missing", *counts]
-    lines = [f"LVMS  {len(rows)} clusters   {'   '.join(counts)}"]
+    lines = [f"LVMS  {counted(len(rows), 'cluster')}   {'   '.join(counts)}"]
     for (word, title, details), names in sorted(groups.items(), key=lambda item: (_ORDER[item[0][0]], -len(item[1]))):
         lines += ["", f"{word:<9} {len(names):>2} {title}", f"{_INDENT}{names_in_short(names)}"]
         for name in names if word == "MISSING" else ():

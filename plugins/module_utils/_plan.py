@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 
 # The actions of each step; what the API's rule for combinations compares.
 Shape = tuple[tuple[str, ...], ...]
@@ -226,5 +227,5 @@ def explain_minutes(clusters: int, max_concurrency: int, per_cluster: float) -> 
     many = "1 batch" if count == 1 else f"{count} batches"
     return (
         f"{minutes_for(clusters, max_concurrency, per_cluster)} minutes = {many} of {per_cluster:g} minutes "
-        f"({clusters} clusters, {max_concurrency} at a time)"
+        f"({counted(clusters, 'cluster')}, {max_concurrency} at a time)"
     )

@@ -26,6 +26,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._steps import (
     start_of,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Goal, Observed, Outcome, Result
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted, has_have
 
 if t.TYPE_CHECKING:
     import threading
@@ -198,7 +199,9 @@ class PlanRun:
 
     def _never_started(self, index: int, name: str) -> Outcome:
         if self._is_spent:
-            why = f"was not begun for it: more than {self._max_failures} clusters have failed (max_failures)"
+            most = self._max_failures or 0
+            whom = f"more than {counted(most, 'cluster')} {has_have(most)} failed"
+            why = f"was not begun for it: {whom} (max_failures)"
         else:
             why = "was over before its turn came; give it a longer timeout"
         return Outcome(name, message=f"{self._title(index)} {why}", next_step="run again: it goes on from where it is")
@@ -233,7 +236,8 @@ class PlanRun:
         if step.timeout_per_cluster is not None:
             times.append(f"{step.timeout_per_cluster:g} minutes for each")
         at_a_time = min(step.max_concurrency, self._most or step.max_concurrency)
-        how = ", ".join((f"{members} clusters", f"at most {at_a_time} at a time", *times)) if members else "nobody"
+        parts = (counted(members, "cluster"), f"at most {at_a_time} at a time", *times)
+        how = ", ".join(parts) if members else "nobody"
         return f"STEP {index + 1} of {len(self._plan)}  {text_of((step.actions,))}  {how}"
 
 

@@ -17,6 +17,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import
 from ansible_collections.sno.image_upgrade.plugins.module_utils._recover import Recovery, Step, Way
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, Outcome
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 
 _NOTHING = "Nothing was changed."
 # Every cluster looks at its own time at the store that they share.
@@ -86,7 +87,8 @@ def _step(step: Step) -> str:
 def end_lines(outcomes: t.Mapping[str, Outcome]) -> list[str]:
     """What became of the batch, and what each cluster was left with that a user should know."""
     counts = collections.Counter(result_words(outcome.result) for outcome in outcomes.values())
-    lines = [f"RECOVER  {len(outcomes)} clusters: {', '.join(f'{count} {word}' for word, count in counts.items())}"]
+    results = ", ".join(f"{count} {word}" for word, count in counts.items())
+    lines = [f"RECOVER  {counted(len(outcomes), 'cluster')}: {results}"]
     notes: dict[str, list[str]] = {}
     for name, outcome in outcomes.items():
         for note in outcome.notes:

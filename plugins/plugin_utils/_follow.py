@@ -29,6 +29,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock as minutes_and_seconds
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, Unanswered
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted, has_have
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
@@ -178,7 +179,11 @@ class Follow:
         failed = len(group.failed)
         if self._limits.max_failures is not None and failed > self._limits.max_failures:
             most = f"{self._limits.max_failures:g}"
-            return End(group, f"{failed} clusters have failed, {most} may; TALM goes on with the others of this step")
+            return End(
+                group,
+                f"{counted(failed, 'cluster')} {has_have(failed)} failed, {most} may; TALM goes on with the others of "
+                "this step",
+            )
         if self._limits.leave_failing and _only_failing(group):
             return End(
                 group, "only clusters that have failed are left; TALM waits for them until the step's time is over"

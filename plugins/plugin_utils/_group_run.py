@@ -32,6 +32,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._group_spec impo
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Member, view
 from ansible_collections.sno.image_upgrade.plugins.module_utils._plan import Step, text_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, IbuError
+from ansible_collections.sno.image_upgrade.plugins.module_utils._words import has_have, is_are
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import StopOnSignal
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._follow import End, Follow, Limits
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._spokes import Causes, unfit
@@ -126,7 +127,9 @@ class GroupRun:
         failed = len(outcome.group.failed) if outcome.group else 0
         left = len(self._declared.plan) - count
         if not outcome.stopped and left and budget is not None and budget.is_exceeded(failed, len(outcome.members)):
-            outcome.stopped = f"{failed} of {len(outcome.members)} clusters have failed, the limit is {budget}"
+            outcome.stopped = (
+                f"{failed} of {len(outcome.members)} clusters {has_have(failed)} failed, the limit is {budget}"
+            )
         if outcome.stopped and left:
             rest = text_of(tuple(step.actions for step in self._declared.plan[count:]))
             self._show(f"STOPPED  {outcome.stopped}; not sent: {rest}")
@@ -191,8 +194,9 @@ class GroupRun:
         if bad:
             shown = ", ".join(list(bad)[:_NAMES_SHOWN])
             raise IbuError(
-                f"{len(bad)} of {len(names)} clusters are not fit to be finalized, and finalizing takes their way back "
-                f"away: {shown}{' and more' if len(bad) > _NAMES_SHOWN else ''}; see above. The step was not sent"
+                f"{len(bad)} of {len(names)} clusters {is_are(len(bad))} not fit to be finalized, and finalizing takes "
+                f"their way back away: {shown}{' and more' if len(bad) > _NAMES_SHOWN else ''}; see above. The step was "
+                "not sent"
             )
 
     def _send(self, declared: Declared, change: Change, documents: Documents) -> None:

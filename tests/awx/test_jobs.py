@@ -85,7 +85,7 @@ def test_a_stopped_rollout_is_relaunched_on_its_failed_hosts_and_takes_the_never
     refused = controller.launch("SNO upgrade", {**SEED, "batches": "1,2,50%"}, limit=left, launch_type="relaunch")
     assert refused.status == "failed" and refused.relaunch_limit == left, refused.log
     never = re.findall(
-        r"(site-\d+): never started: preflight refused the rollout: 1 of 4 clusters are not", refused.words
+        r"(site-\d+): never started: preflight refused the rollout: 1 of 4 clusters is not", refused.words
     )
     assert set(never) == {"site-0004", "site-0005", "site-0006"}
 

@@ -255,7 +255,7 @@ def test_nothing_is_finalized_while_a_cluster_is_not_fit(group: Prepare) -> None
     assert run.code == 2, run.output
     assert sent(ground) == [PREP, UPGRADE]
     assert "site-0002 NOT VERIFIED: ClusterOperators not ready" in run.words
-    assert "1 of 2 clusters are not fit to be finalized" in run.words
+    assert "1 of 2 clusters is not fit to be finalized" in run.words
 
 
 # --- what is refused, before anything is written ----------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_a_refusal_of_the_preflight_in_a_job_of_awx_fails_every_host(shared: Pla
 
     assert run.code == 2, run.output
     assert run.failed_hosts == names(1, 2)
-    assert "site-0001: never started: preflight refused the rollout: 1 of 2 clusters are not ready" in run.words
+    assert "site-0001: never started: preflight refused the rollout: 1 of 2 clusters is not ready" in run.words
     assert group_upgrades(shared) == {}
 
 

@@ -57,7 +57,7 @@ def test_a_rollback_brings_the_contents_back(prepare: Prepare) -> None:
     done = ground.play("recover_lvms")
     assert done.code == 0, done.output
     # The Backup is the same: the next upgrade would lose them again.
-    assert "LVMS 1 clusters nothing missing 1 at risk" in done.words
+    assert "LVMS 1 cluster nothing missing 1 at risk" in done.words
 
 
 def test_a_real_upgrade_loses_contents(prepare: Prepare) -> None:

@@ -54,7 +54,7 @@ def test_files_are_linted_without_a_cluster_and_policies_counted(tmp_path: Path)
 
     assert code == 2, output
     assert f"{wrong}:11: error: [manifest-forbidden] MachineConfig 99-extra: MachineConfig is not allowed" in output
-    assert "4 documents: 1 errors, 0 warnings" in output
+    assert "4 documents: 1 error, 0 warnings" in output
     assert f"ibu_annotations: {{'{COUNT}': '2'}}" in output
 
 
@@ -74,8 +74,8 @@ def test_clusters_are_asked_and_nothing_is_changed(ground: Playground) -> None:
 
     assert run.code == 2, run.output
     words = run.words
-    assert "site-0001: 1 documents: 0 errors, 0 warnings" in words
-    assert "site-0002: 5 documents: 1 errors, 3 warnings" in words
+    assert "site-0001: 1 document: 0 errors, 0 warnings" in words
+    assert "site-0002: 5 documents: 1 error, 3 warnings" in words
     assert "[manifest-kind-unknown] Widget app/w" in words
     assert "[manifest-namespace-unknown] ConfigMap nowhere/x" in words
     assert "[manifest-invalid] Backup app/b" in words

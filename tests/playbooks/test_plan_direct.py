@@ -194,7 +194,7 @@ def test_a_spent_budget_stops_the_step_and_those_behind_it(prepare: Prepare) -> 
     assert ground.touched() == names(1, 2, 3)
     assert not any("Idle" in ground.stages(name) for name in names(2, 3)), "their logs are still there"
     assert run.named("never_started") == names(1, 4, 5)
-    assert "more than 1 clusters have failed" in run.outcomes["site-0001"]["message"]
+    assert "more than 1 cluster has failed" in run.outcomes["site-0001"]["message"]
     assert run.outcomes["site-0001"]["completed"] == ["Prep"]
 
 

@@ -239,7 +239,7 @@ def test_one_drive_and_one_gate_per_batch(prepare: Prepare) -> None:
 
 # --- in a job of AWX, which is relaunched on the hosts that have failed ---------------------------------------------
 
-REFUSED = r"(site-\d+): never started: preflight refused the rollout: 1 of 3 clusters are not ready for Prep"
+REFUSED = r"(site-\d+): never started: preflight refused the rollout: 1 of 3 clusters is not ready for Prep"
 
 
 def test_a_refusal_of_the_preflight_fails_every_host_in_a_job_and_one_elsewhere(prepare: Prepare) -> None:

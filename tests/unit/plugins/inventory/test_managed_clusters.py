@@ -119,7 +119,7 @@ def test_a_host_without_a_connection_says_why_and_is_in_a_group(played: Played) 
     assert "ibu_kubeconfig" not in variables
     assert members(inventory, "clusters_without_connection") == ["two"]
     assert played.warnings == [
-        "1 of 2 clusters have no connection, for example two: the hub has no secret two/two-admin-kubeconfig "
+        "1 of 2 clusters has no connection, for example two: the hub has no secret two/two-admin-kubeconfig "
         "(group clusters_without_connection, variable ibu_connection_error)"
     ]
 

@@ -126,7 +126,7 @@ def test_findings_are_shown_with_their_place_and_summed_up() -> None:
         "    → change it",
         "a.yml:7: warning: [b] ConfigMap x: is odd",
         "    → mend it",
-        "2 documents: 1 errors, 1 warnings",
+        "2 documents: 1 error, 1 warning",
     ]
 
 

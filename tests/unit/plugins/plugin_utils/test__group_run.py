@@ -208,7 +208,7 @@ def test_the_budget_keeps_the_next_step_back() -> None:
     outcome, lines = run(hub, stepwise=True, budget=Budget(1, is_share=False), stop_early=False)
 
     assert len(hub.writes) == 1
-    assert outcome.stopped == "2 of 3 clusters have failed, the limit is 1 clusters"
+    assert outcome.stopped == "2 of 3 clusters have failed, the limit is 1 cluster"
     assert outcome.next_step == 2
     assert lines[-1].endswith("not sent: [AbortOnFailure] [Upgrade]")
 
@@ -265,7 +265,7 @@ def test_clusters_that_are_no_hosts_of_the_play() -> None:
 def test_nothing_is_finalized_that_nobody_could_look_at() -> None:
     hub = FakeHub(members("a", labels=[UPGRADE_DONE]))
 
-    with pytest.raises(IbuError, match=r"1 of 1 clusters are not fit to be finalized.*: a; see above"):
+    with pytest.raises(IbuError, match=r"1 of 1 clusters is not fit to be finalized.*: a; see above"):
         run(hub, steps(["FinalizeUpgrade"]), verify=True)
 
     assert hub.writes == []
