@@ -58,6 +58,8 @@ PERMITTED: tuple[Shape, ...] = (
     (_ON_FAILURE,),
 )
 _PERMITTED = frozenset(PERMITTED)
+# So many of the nearest plans are named.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,33 @@ def text_of(shape: Shape) -> str:
     return " ".join(f"[{','.join(actions)}]" for actions in shape)
 
 
-def nearest(shape: Shape) -> Shape:
-    """The permitted combination that takes the fewest changes to reach, shorter ones first."""
-    return min(PERMITTED, key=lambda known: (_distance(shape, known), len(known), PERMITTED.index(known)))
+def nearest(shape: Shape) -> tuple[Shape, ...]:
+    """The permitted combinations that take the fewest changes to reach, all of them where nothing tells them apart.
+
+    Of those that are equally near these keep the most actions in their order, and begin with the same one if any do.
+    """
+    actions = _actions(shape)
+
+    def cost(known: Shape) -> tuple[int, int, bool]:
+        return _distance(shape, known), -_kept(actions, _actions(known)), _actions(known)[:1] != actions[:1]
+
+    costs = {known: cost(known) for known in PERMITTED}
+    least = min(costs.values())
+    return tuple(known for known in PERMITTED if costs[known] == least)
+
+
+def _actions(shape: Shape) -> tuple[str, ...]:
+    return tuple(action for actions in shape for action in actions)
+
+
+def _kept(one: t.Sequence[str], other: t.Sequence[str]) -> int:
+    """The length of their longest common subsequence."""
+    row = [0] * (len(other) + 1)
+    for mine in one:
+        before = 0
+        for column, theirs in enumerate(other, 1):
+            before, row[column] = row[column], before + 1 if mine == theirs else max(row[column], row[column - 1])
+    return row[-1]
 
 
 def _distance(one: Shape, other: Shape) -> int:
@@ -161,7 +187,9 @@ def _why_not(shape: Shape) -> str:
     index = first_bad_step(shape)
     step = f"step {index + 1} ({text_of(shape[index : index + 1])})"
     where = f"cannot follow step {index} ({text_of(shape[index - 1 : index])})" if index else "cannot begin a plan"
-    return f"{step} {where}: the API accepts {len(PERMITTED)} plans; nearest: {text_of(nearest(shape))}"
+    near = nearest(shape)
+    named = " or ".join(map(text_of, near[:_MOST_NAMED])) + (", and others" if len(near) > _MOST_NAMED else "")
+    return f"{step} {where}: the API accepts {len(PERMITTED)} plans; nearest: {named}"
 
 
 def check_append(old: t.Sequence[Step], new: t.Sequence[Step], option: str = "plan") -> None:

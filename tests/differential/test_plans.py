@@ -257,7 +257,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 def brief() -> Iterator[None]:
     """Refusals without the nearest permitted plan: to look for it takes longer than to ask the API server."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_plan, "nearest", lambda shape: shape)
+        patch.setattr(_plan, "nearest", lambda shape: (shape,))
         yield
 
 

@@ -188,28 +188,43 @@ def test_first_bad_step_is_the_first(drawn: Shape) -> None:
 
 @pytest.mark.parametrize("known", PERMITTED, ids=_plan.text_of)
 def test_permitted_plan_is_its_own_nearest(known: Shape) -> None:
-    assert _plan.nearest(known) == known
+    assert _plan.nearest(known) == (known,)
 
 
 @pytest.mark.parametrize(
     ("letters", "nearest"),
     [
-        ("PP", "P"),
-        ("P U R", "P U F"),
-        ("P O U F", "P O U O"),
-        ("PUFF", "PUF"),
+        ("PUFF", "PU F | PUF"),
         ("U P", "U F"),
+        ("P U R", "P U F | P U O"),
+        # Of those that are equally near, the ones that keep most of the actions.
+        ("PA", "P A"),
+        ("PF", "PUF"),
         ("P U U F", "P U O F"),
-        ("PUO", "PU"),
+        ("P O U F", "P O U O"),
+        # Then those that begin alike: nobody who wants to upgrade wants to abort.
+        ("U A", "U F"),
+        ("RU", "R | RE"),
+        # Nothing tells these apart, so all are named.
+        ("PP", "P | PU"),
+        ("P F", "P UF | PU F | PUF"),
     ],
 )
 def test_nearest_takes_the_fewest_edits(letters: str, nearest: str) -> None:
-    assert _plan.nearest(shape(letters)) == shape(nearest)
+    assert set(_plan.nearest(shape(letters))) == {shape(one) for one in nearest.split(" | ")}
+
+
+def test_of_many_that_are_equally_near_some_are_named() -> None:
+    with pytest.raises(InvalidOption) as made:
+        _plan.check_shape(shape("F P P"))
+    assert made.value.remedy.count(" or ") == 2
+    assert made.value.remedy.endswith(", and others")
 
 
 @given(shapes)
 def test_nearest_is_permitted(drawn: Shape) -> None:
-    assert _plan.is_permitted(_plan.nearest(drawn))
+    found = _plan.nearest(drawn)
+    assert found and all(map(_plan.is_permitted, found))
 
 
 # Appending
