@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _labels
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cleanup import CleanupLimits, OadpPart
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, patient
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import count_of, seconds_of, timeouts_of
@@ -178,6 +178,7 @@ class _Drives:
     def _make(self, host: Host, session: Session, notify: Hook, commit: Hook) -> RecoverDrive:
         cluster = Cluster(session)
         clock, stop = self._clock, self._stop
+        open_hub = patient(host.open_hub, self._patience.contact, clock, stop)
 
         def drive(goals: list[Goal]) -> Drive:
             return Drive(
@@ -189,7 +190,7 @@ class _Drives:
                 stop=stop,
                 notify=notify,
                 commit=commit,
-                import_hold=HubImport(host.open_hub, host.managed_cluster) if host.has_hub else None,
+                import_hold=HubImport(open_hub, host.managed_cluster) if host.has_hub else None,
             )
 
         contact = self._patience.contact

@@ -23,6 +23,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Unanswered,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
+
 _T = t.TypeVar("_T")
 
 # A busy moment is over at once. A reboot is not, and to ask a thousand clusters four times a second costs a core.
@@ -68,6 +71,19 @@ class Patience:
                 if isinstance(error, NotThere) or _is_hopeless(error) or self._stop.is_set() or waited >= self._seconds:
                     raise
                 self._clock.wait(self._stop, min(error.retry_after or away_pause(waited), _PAUSE_MOST))
+
+
+def patient(
+    open_session: t.Callable[[], Session], seconds: float, clock: Clock, stop: threading.Event
+) -> t.Callable[[], Session]:
+    """Opens sessions that ask again while their API server is busy: for a hub, which nobody expects to be away."""
+
+    def opened() -> Session:
+        session = open_session()
+        session.repeat = Patience(seconds, clock, stop)
+        return session
+
+    return opened
 
 
 class NoContact(IbuError):

@@ -361,14 +361,18 @@ class Drive:
     def _hold_import(self) -> None:
         if self._import_hold is None:
             return
+        self.view.note = "asking the hub to hold its auto-import"
+        self._show()
         try:
             self._import_hold.hold()
         except IbuError as error:
+            self._check_stop()
             raise Ended(
                 Result.FAILED,
                 f"the hub did not take the annotation that holds its auto-import: {error}",
                 "mend the hub connection and run again; nothing was changed on the cluster",
             ) from error
+        self.view.note = ""
 
     def _release_import(self) -> None:
         if self._import_hold is None:

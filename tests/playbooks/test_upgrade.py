@@ -83,6 +83,21 @@ def test_the_hub_is_held_back_from_before_the_upgrade_until_its_end(prepare: Pre
     assert hold < asked["Upgrade"] < release < asked["Idle"]
 
 
+def test_a_hub_that_is_away_when_it_is_needed_is_waited_for(prepare: Prepare) -> None:
+    ground = prepare(scenario(1, hub=True))
+
+    with ground.start("upgrade", ibu_progress_interval=0.1) as started:
+        until(lambda: "Prep" in ground.stages("site-0001"), 60, "Prep is asked for")
+        ground.fleet.control.errors("hub", 503)
+        until(lambda: "asking the hub to hold its auto-import" in started.output, 60, "the hub is asked")
+        assert "Upgrade" not in ground.stages("site-0001")
+        ground.fleet.control.errors("hub", None)
+        run = started.wait()
+
+    assert run.code == 0, run.output
+    assert ground.stages("site-0001") == ["Prep", "Upgrade", "Idle"]
+
+
 def test_check_mode_says_what_would_happen_and_writes_nothing(prepare: Prepare) -> None:
     extra = {"site-0002": {"initial": "PrepCompleted"}, "site-0003": {"initial": "Upgraded"}}
     ground = prepare(scenario(3, hub=True, clusters_extra=extra))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
     Patience,
     away_pause,
     first_contact,
+    patient,
 )
+from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import HubImport
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import NotThere, Refused, Unanswered
 
 MANY = range(200)
@@ -198,3 +201,39 @@ def test_a_server_that_asks_for_a_pause_gets_it_within_reason(clock: FakeClock) 
     Patience(99, clock, threading.Event())(Answers(Unanswered("http", "busy", 429, retry_after=3600), "an answer"))
 
     assert clock.seconds == 60
+
+
+class FakeSession:
+    """What is asked goes by way of ``repeat``, as in a real one."""
+
+    url = "https://hub.example.com:6443"
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+        self.repeat: Any = lambda ask: ask()
+
+    def merge_patch(self, _path: str, _document: object) -> object:
+        return self.repeat(self.answers)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("error", [trouble("http", 503), trouble("http", 429), trouble("connect"), trouble("timeout")])
+def test_a_hub_in_the_middle_of_a_rollout_of_its_own_is_waited_for(clock: FakeClock, error: Unanswered) -> None:
+    answers = Answers(error, error, "taken")
+    open_hub = patient(lambda: FakeSession(answers), 60, clock, threading.Event())  # type: ignore[arg-type, return-value]
+
+    HubImport(open_hub, "site-0001").hold()
+
+    assert answers.reads == 3 and clock.seconds > 50
+
+
+def test_a_hub_that_stays_away_is_given_up(clock: FakeClock) -> None:
+    answers = Answers(trouble("http", 503))
+    open_hub = patient(lambda: FakeSession(answers), 60, clock, threading.Event())  # type: ignore[arg-type, return-value]
+
+    with pytest.raises(Unanswered):
+        HubImport(open_hub, "site-0001").hold()
+
+    assert 60 <= clock.seconds - 50 < 80

@@ -439,6 +439,19 @@ def test_no_upgrade_without_the_hubs_consent(clock: FakeClock) -> None:
     assert cluster.patches == []
 
 
+def test_a_stop_while_the_hub_is_waited_for_is_no_failure(clock: FakeClock) -> None:
+    stop, cluster = threading.Event(), FakeCluster(clock, ("read", PREPARED))
+
+    class Leaving(Hold):
+        def hold(self) -> None:
+            stop.set()
+            raise Unanswered("http", "the hub is busy", 503)
+
+    outcome = run(clock, cluster, Action.UPGRADE, import_hold=Leaving(), stop=stop)
+
+    assert outcome.result is Result.INTERRUPTED
+
+
 def test_a_hub_that_does_not_let_go_is_a_note(clock: FakeClock) -> None:
     cluster = FakeCluster(clock, ("read", IDLE))
     hold = Hold(IbuError("hub is down"))
