@@ -19,6 +19,7 @@ from pathlib import Path
 from checkout import ROOT, source_files
 
 BASE = ROOT / ".cache" / "ansible-test"
+HOME = BASE / "home"
 COLLECTIONS = BASE / "ansible_collections"
 COPY = COLLECTIONS / "sno" / "image_upgrade"
 NEIGHBOUR = ROOT / ".cache" / "collections" / "ansible_collections" / "kubernetes"
@@ -72,25 +73,32 @@ def make_repository() -> None:
         subprocess.run(["git", "init", "--quiet", str(COPY)], check=True)
 
 
-def pip_version() -> str:
-    """The version of pip that this ansible-test puts into its environments."""
-    from ansible_test._internal.python_requirements import get_venv_packages
+def keep_get_pip() -> None:
+    """Let ansible-test find get_pip.py where it would download it to: under the version that it puts into environments.
+
+    That is told by a private function; an ansible-test that has another one downloads it.
+    """
 
     class AnyPython:
         version = ""
 
-    return str(get_venv_packages(AnyPython())["pip"])
+    try:
+        from ansible_test._internal import python_requirements
+
+        version = str(python_requirements.get_venv_packages(AnyPython())["pip"])
+    except (ImportError, AttributeError, KeyError, TypeError) as error:
+        print(f"get_pip.py is downloaded, as this ansible-test is another one: {error}", flush=True)
+        return
+    cached = HOME / ".ansible" / "test" / "cache" / f"get_pip_{version.replace('.', '_')}.py"
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).with_name("get_pip.py"), cached)
 
 
 def environment() -> dict[str, str]:
-    """A home inside .cache, where ansible-test keeps its environments, with the user's own settings of pip."""
-    home = BASE / "home"
-    cached = home / ".ansible" / "test" / "cache" / f"get_pip_{pip_version().replace('.', '_')}.py"
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(Path(__file__).with_name("get_pip.py"), cached)
+    """A home of its own, where ansible-test keeps its environments, with the user's own settings of pip."""
     user = Path.home()
     own = {"XDG_CONFIG_HOME": str(user / ".config"), "XDG_CACHE_HOME": str(user / ".cache")}
-    return own | dict(os.environ) | {"HOME": str(home)}
+    return own | dict(os.environ) | {"HOME": str(HOME)}
 
 
 def main() -> None:
@@ -99,6 +107,7 @@ def main() -> None:
     copy_changed(files_to_test())
     link_neighbour()
     make_repository()
+    keep_get_pip()
     os.chdir(COPY)
     command, *rest = sys.argv[1:] or ["sanity"]
     # Only this Python: ansible-test would else try whatever calls itself python3.x on the PATH, working or not.
