@@ -15,8 +15,8 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import In
 from ansible_collections.sno.image_upgrade.plugins.module_utils._words import counted
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._awx import remaining_clusters, summary
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap, recap_of_before
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, latest_outcome_file
 
 
 class ActionModule(FleetAction):
@@ -38,15 +38,26 @@ class ActionModule(FleetAction):
         if self.check_mode and not options["whole"]:
             # Nothing was done, so there is nothing to report; ibu_fleet has said what would be.
             return {"changed": False, "lines": [], "outcome_file": path, "summary": {}, "remaining_clusters": {}}
+        if (
+            not record.clusters
+            and options["whole"]
+            and not options["outcome_file"]
+            and (latest := latest_outcome_file())
+        ):
+            # This run has begun no rollout, so the last one that has is meant.
+            path, record = latest, Record.load(latest, writable=not self.check_mode)
         if not record.clusters:
-            raise InvalidOption("outcome_file", path, "there is no such outcome file; name the one of the rollout")
+            raise InvalidOption(
+                "outcome_file",
+                path,
+                "there is no such outcome file; name the rollout's: -e ibu_outcome_file=FILE",
+            )
         in_job = "awx_job_id" in task_vars
         lines: list[str] = []
         if options["quiet"]:
             pass
         elif options["whole"]:
-            fleet = list(record.clusters)
-            lines = recap(record, fleet, stopped=None, in_job=in_job)
+            lines = recap_of_before(record, in_job=in_job)
         else:
             fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
             # Hosts that have left the play will not be taken by a later batch.

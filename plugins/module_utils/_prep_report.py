@@ -133,7 +133,9 @@ def report_lines(rows: t.Sequence[Row]) -> list[str]:
 def _ages(rows: t.Sequence[Row]) -> str:
     ages = [row.seconds for row in rows if row.seconds is not None]
     seeds = sorted({row.seed for row in rows if row.seed})
-    since = f", prepared {clock(min(ages))} to {clock(max(ages))} ago" if ages else ""
+    # A single cluster, or all in the same second.
+    span = dict.fromkeys((clock(min(ages)), clock(max(ages)))) if ages else {}
+    since = f", prepared {' to '.join(span)} ago" if ages else ""
     return f"  with seed {', '.join(seeds)}{since}"
 
 

@@ -16,6 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Outcome, Result
 
 _NAMES_SHOWN = 12
+_DETAIL_WIDTH = 80
 
 # What a cluster is called that has completed these actions, the latest first.
 _ACHIEVED = {
@@ -82,8 +83,8 @@ def recap_lines(
 
     ``stopped`` says why the rollout ends before its last cluster, None where it does not.
     """
-    took = f" in {clock(seconds)}" if seconds is not None else ""
     how = "stopped" if stopped else "finished"
+    took = f" {'after' if stopped else 'in'} {clock(seconds)}" if seconds is not None else ""
     lines = [f"ROLLOUT {_versions(outcomes.values())}   {how}{took}   outcome: {outcome_file}"]
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes.values():
@@ -171,10 +172,15 @@ def status_lines(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
                 row["state"],
                 clock(row["since_seconds"]) if row["since_seconds"] is not None else "-",
                 ", ".join(row["valid_next_stages"]) or "-",
-                " ".join(row["detail"].split())[:80],
+                _shortened(" ".join(row["detail"].split())),
             )
             for row in rows
         ),
     ]
     widths = [max(len(line[column]) for line in table) for column in range(len(_STATUS_HEAD))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+
+
+def _shortened(text: str) -> str:
+    """What fits into a table; one that is cut shows it."""
+    return text if len(text) <= _DETAIL_WIDTH else f"{text[: _DETAIL_WIDTH - 1].rstrip()}…"

@@ -195,8 +195,8 @@ class GroupRun:
             shown = ", ".join(list(bad)[:_NAMES_SHOWN])
             raise IbuError(
                 f"{len(bad)} of {len(names)} clusters {is_are(len(bad))} not fit to be finalized, and finalizing takes "
-                f"their way back away: {shown}{' and more' if len(bad) > _NAMES_SHOWN else ''}; see above. The step was "
-                "not sent"
+                f"their way back away: {shown}{' and more' if len(bad) > _NAMES_SHOWN else ''}; see above. The step "
+                "was not sent"
             )
 
     def _send(self, declared: Declared, change: Change, documents: Documents) -> None:

@@ -21,11 +21,29 @@ def recap(record: Record, fleet: t.Collection[str], *, stopped: str | None, in_j
 
     ``in_job``: in AWX, which has a button for that rerun, and whose jobs do not keep their files.
     """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return _lines(record, fleet, stopped=stopped, ended=now, in_job=in_job)
+
+
+def recap_of_before(record: Record, *, in_job: bool = False) -> list[str]:
+    """The same lines for a rollout that has ended, however long ago that was."""
+    ended = [datetime.datetime.fromisoformat(o.ended) for o in record.clusters.values() if o.ended]
+    return _lines(record, record.clusters, stopped=record.stopped, ended=max(ended) if ended else None, in_job=in_job)
+
+
+def _lines(
+    record: Record,
+    fleet: t.Collection[str],
+    *,
+    stopped: str | None,
+    ended: datetime.datetime | None,
+    in_job: bool,
+) -> list[str]:
     outcomes = {name: outcome for name, outcome in record.clusters.items() if name in fleet}
     seconds = None
-    if record.started:
-        begun = datetime.datetime.fromisoformat(record.started)
-        seconds = (datetime.datetime.now(datetime.timezone.utc) - begun).total_seconds()
+    if record.started and ended:
+        # Of a run that found everything done, all ends are those of runs before.
+        seconds = max(0.0, (ended - datetime.datetime.fromisoformat(record.started)).total_seconds())
     remaining = record.save_remaining()
     lines = recap_lines(
         outcomes,

@@ -32,6 +32,18 @@ def run_id() -> str:
     return _id_of(os.getppid())
 
 
+def check_free(record: Record) -> None:
+    """Raise InvalidOption where another run, which is still at work, writes this file: each would lose the other's."""
+    run = record.run
+    if run != run_id() and _is_alive(run):
+        raise InvalidOption(
+            "outcome_file",
+            record.path,
+            f"another run is writing it (process {(run or '').rpartition('-')[2]}, begun {record.started}); wait for "
+            "its end, or name another file (ibu_outcome_file)",
+        )
+
+
 def default_outcome_file() -> str:
     """The outcome file of this run where the user names none, in the directory that ansible-playbook was started in.
 
@@ -50,6 +62,17 @@ def default_outcome_file() -> str:
     return os.path.abspath(f"rollout-{process_started(os.getppid()):%Y%m%dT%H%M%SZ}.json")
 
 
+def latest_outcome_file() -> str | None:
+    """The youngest outcome file with a name of our own in this directory: that of a run that is over."""
+    for path in sorted(glob.glob("rollout-*.json"), reverse=True)[:_LOOK_BACK]:
+        try:
+            if Record.load(path, writable=False).clusters:
+                return os.path.abspath(path)
+        except InvalidOption:
+            continue
+    return None
+
+
 def _id_of(pid: int) -> str:
     return f"{process_started(pid):%Y%m%dT%H%M%SZ}-{pid}"
 
@@ -58,6 +81,12 @@ def _is_alive(run: str | None) -> bool:
     """True where the process that began this run is still there; a number that was used again does not count."""
     pid = (run or "").rpartition("-")[2]
     try:
-        return pid.isdigit() and _id_of(int(pid)) == run
+        return pid.isdigit() and _id_of(int(pid)) == run and not _has_ended(int(pid))
     except OSError:
         return False
+
+
+def _has_ended(pid: int) -> bool:
+    """True for a process that has ended and that nobody has asked how."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+        return stream.read().rpartition(")")[2].split()[0] in ("Z", "X")

@@ -80,6 +80,11 @@ def test_what_it_was_prepared_with_and_since_when() -> None:
     assert row(State.IDLE, OLDER).seed is None
 
 
+def test_one_age_is_no_span() -> None:
+    rows = [Row("a", Standing.READY, seed="4.18.9", seconds=33)]
+    assert report_lines(rows)[-1] == "READY         1  with seed 4.18.9, prepared 00:33 ago"
+
+
 def test_the_report_says_who_shares_a_cause_once() -> None:
     stale = [Row(f"s-{n:02}", Standing.STALE, "old seed", f"abort -l s-{n:02}") for n in range(10)]
     rows = [

@@ -118,6 +118,10 @@ def test_failures_stand_between_the_done_and_the_never_started() -> None:
     assert "--limit @o.remaining" in text
 
 
+def test_a_rollout_is_finished_in_a_time_and_stopped_after_one() -> None:
+    assert "stopped after 01:05 " in recap(Outcome("a"), stopped="budget used up", seconds=65)
+
+
 def test_percentiles() -> None:
     outcomes = [done(f"c{number}", "Prep", durations={"Prep": float(number)}) for number in range(1, 101)]
 
@@ -171,6 +175,7 @@ def test_status_is_a_table() -> None:
     assert head.split() == ["CLUSTER", "RUNS", "STAGE", "STATE", "SINCE", "NEXT", "DETAIL"]
     assert first.startswith("site-0001  4.16.8  Prep   preparing  01:01  Idle  two lines xxx")
     assert len(first) < 140
+    assert first.endswith("xxx…")
     assert second.split() == ["b", "-", "-", "no", "answer", "-", "-"]
     assert second.index("no answer") == head.index("STATE")
 
