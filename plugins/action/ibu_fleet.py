@@ -50,7 +50,7 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._fleet_run impor
     while_parent_lives,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import check_free, default_outcome_file, run_id
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -238,6 +238,8 @@ def _limits(options: t.Mapping[str, t.Any]) -> Limits:
 def _open_record(path: str, hosts: t.Iterable[Host], clock: Clock, check: bool) -> Record:
     """The rollout's outcome file, with every host of the batch in it; written once to prove that it can be."""
     record = Record.load(path, writable=not check)
+    if not check:
+        check_free(record)
     record.begin(run_id(), (host.name for host in hosts), clock.now().isoformat(timespec="seconds"))
     record.save_first()
     return record

@@ -16,7 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Ib
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._awx import check_slices
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._recap import recap
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import default_outcome_file, run_id
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import check_free, default_outcome_file, run_id
 
 
 class ActionModule(FleetAction):
@@ -38,6 +38,8 @@ class ActionModule(FleetAction):
         fleet = [str(name) for name in options["fleet"] or task_vars["ansible_play_hosts_all"]]
         batch = [str(name) for name in task_vars["ansible_play_batch"]]
         record = Record.load(options["outcome_file"] or default_outcome_file(), writable=not self.check_mode)
+        if not self.check_mode:
+            check_free(record)
         record.begin(run_id(), fleet, Clock().now().isoformat(timespec="seconds"))
         closed = {"changed": False, "is_open": False, "failed_clusters": [], "outcome_file": record.path}
         if record.stopped and options["on_stop"] == "close":

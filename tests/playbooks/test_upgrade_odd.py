@@ -131,3 +131,26 @@ def test_a_kubeconfig_that_goes_away_in_mid_rollout_ends_it_with_a_recap(prepare
     assert f"--limit @{run.outcome_file.with_suffix('.remaining')}" in run.output
     (fatal,) = (line for line in run.words.split("fatal: ")[1:])
     assert fatal.count("No such file") == 1, "the same sentence again and again"
+
+
+# --- the outcome file ---------------------------------------------------------------------------------------------
+
+
+def test_two_runs_do_not_write_the_same_outcome_file(prepare: Prepare) -> None:
+    """Each would write over what the other has seen."""
+    ground = prepare(scenario(2, troubles={"site-0001": {"prep_hangs": {}}}))
+
+    with ground.start("upgrade", "-l", "site-0001") as started:
+        until(lambda: ground.stages("site-0001"), 60, "the first run is at work")
+        second = ground.play("upgrade", "-l", "site-0002")
+        ground.fleet.control.heal("site-0001", "prep_hangs")
+        first = started.wait()
+
+    assert second.code == 2, second.output
+    assert f"outcome_file: '{ground.outcome_file}' is not valid; another run is writing it" in second.words
+    assert ground.stages("site-0002") == []
+    assert first.code == 0, first.output
+    assert set(first.outcomes) == {"site-0001"}
+    after = ground.play("upgrade", "-l", "site-0002")
+    assert after.code == 0, after.output
+    assert after.named("done") == names(1, 2)

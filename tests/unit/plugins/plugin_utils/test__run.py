@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._record import Record
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Outcome, Result
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption, Outcome, Result
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils import _run
 
 
@@ -78,3 +79,37 @@ def test_files_of_others_are_passed_over(folder: Path) -> None:
     (folder / "rollout-zzz.json").write_text("{}")
 
     assert _run.default_outcome_file() != str(folder / "rollout-zzz.json")
+
+
+@pytest.fixture
+def living_run() -> Iterator[str]:
+    """The identity of a process that is at work."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield f"{_run.process_started(process.pid):%Y%m%dT%H%M%SZ}-{process.pid}"
+
+
+def test_a_file_that_another_run_is_writing_is_refused(folder: Path, living_run: str) -> None:
+    left = leave(folder, living_run, Result.DONE)
+
+    with pytest.raises(InvalidOption, match=r"^outcome_file: '.*' is not valid; another run is writing it") as caught:
+        _run.check_free(Record.load(str(left)))
+
+    assert f"process {living_run.rpartition('-')[2]}" in str(caught.value)
+    assert "ibu_outcome_file" in caught.value.remedy
+
+
+def test_a_file_of_this_run_or_of_one_that_is_gone_is_free(folder: Path, dead_run: str) -> None:
+    for run in (dead_run, _run.run_id()):
+        _run.check_free(Record.load(str(leave(folder, run, Result.IN_FLIGHT))))
+    _run.check_free(Record(str(folder / "new.json")))
+
+
+def test_a_run_that_nobody_has_collected_yet_is_gone(folder: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run = f"{_run.process_started(process.pid):%Y%m%dT%H%M%SZ}-{process.pid}"
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        _run.check_free(Record.load(str(leave(folder, run, Result.IN_FLIGHT))))
+    finally:
+        process.communicate()
