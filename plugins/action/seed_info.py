@@ -13,7 +13,7 @@ import typing as t
 
 import yaml
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._seed_lookup import SEED_OPTIONS, NotKnown, seed_facts
 
@@ -34,6 +34,9 @@ class ActionModule(FleetAction):
         facts, reason = (found.facts, found.reason) if isinstance(found, NotKnown) else (found, "")
         document = facts.to_document({"image": image})
         path = options["record_file"]
+        if path and not document["spec"]:
+            # A file without a fact would be carried to where nobody can ask, and tell as little there.
+            raise IbuError(f"nothing is known of {image}, so {path} was not written: {reason}")
         changed = bool(path) and self._write(path, _text(document))
         return {"changed": changed, "image": image, "facts": document["spec"], "reason": reason}
 
@@ -41,7 +44,7 @@ class ActionModule(FleetAction):
         reference = self._templar.template(task_vars.get("ibu_seed_image_ref"))
         image = reference.get("image") if isinstance(reference, dict) else None
         if not image:
-            raise InvalidOption("image", image, "give the seed image here, or in ibu_seed_image_ref.image")
+            raise InvalidOption("image", image, "give the seed image here (ibu_image), or in ibu_seed_image_ref.image")
         return str(image)
 
     def _write(self, path: str, text: str) -> bool:

@@ -39,7 +39,9 @@ options:
       - When omitted, C(image) of the variable C(ibu_seed_image_ref).
     type: str
   record_file:
-    description: Where to write the facts, for O(seed_facts) of another run. When omitted they are only returned.
+    description:
+      - Where to write the facts, for O(seed_facts) of another run. When omitted they are only returned.
+      - The task fails where nothing is known of the image; no file without facts is written.
     type: path
 seealso:
   - module: sno.image_upgrade.ibu_preflight

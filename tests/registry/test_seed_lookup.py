@@ -188,6 +188,13 @@ def test_the_playbook_shows_and_writes_what_another_run_can_read(image: str, opt
     assert facts == seed_facts(image, options)
 
 
+def test_no_record_without_a_fact_is_written(tmp_path: Path) -> None:
+    record = tmp_path / "seed.yml"
+    done = run_playbook(tmp_path, ibu_image="registry.example.com/seed:4.17.3", ibu_record_file=str(record))
+    assert done.returncode != 0 and "nothing is known of registry.example.com/seed:4.17.3" in done.stdout, done.stdout
+    assert not record.exists()
+
+
 def test_the_playbook_says_what_is_missing(tmp_path: Path) -> None:
     done = run_playbook(tmp_path)
     assert done.returncode != 0 and "ibu_seed_image_ref.image" in done.stdout
