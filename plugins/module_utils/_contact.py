@@ -68,7 +68,7 @@ class Patience:
                 return ask()
             except Unanswered as error:
                 waited = self._clock.monotonic() - begun
-                if isinstance(error, NotThere) or _is_hopeless(error) or self._stop.is_set() or waited >= self._seconds:
+                if _is_an_answer(error) or _is_hopeless(error) or self._stop.is_set() or waited >= self._seconds:
                     raise
                 self._clock.wait(self._stop, min(error.retry_after or away_pause(waited), _PAUSE_MOST))
 
@@ -127,6 +127,11 @@ def first_contact(
             clock.wait(stop, away_pause(waited))
         except Refused as refusal:
             raise NoContact(*_no_contact(refusal, 0)) from refusal
+
+
+def _is_an_answer(error: Unanswered) -> bool:
+    """True where the server is well, and the same request would be answered alike."""
+    return isinstance(error, NotThere) or error.kind in ("conflict", "expired")
 
 
 def _is_hopeless(error: Unanswered) -> bool:

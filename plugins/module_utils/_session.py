@@ -146,6 +146,15 @@ class Session:
             # An unfinished stream cannot go back to the pool.
             response.close()
 
+    @contextlib.contextmanager
+    def at_once(self) -> t.Iterator[None]:
+        """Meanwhile nothing is repeated: for who would rather know that the server is silent."""
+        repeat, self.repeat = self.repeat, _once
+        try:
+            yield
+        finally:
+            self.repeat = repeat
+
     def probe(self) -> None:
         """Raise Unanswered where nobody listens, for a tenth of what a refused request costs.
 

@@ -117,7 +117,7 @@ class Follow:
     def _read(self) -> Documents | None:
         """What the hub says; None while it does not answer, which it may do for a while."""
         try:
-            documents = self._hub.read()
+            documents = self._hub.look()
         except Unanswered as error:
             silent = self._clock.monotonic() - self._answered
             if self._last is None or self._stop.is_set() or silent > self._limits.hub_outage:

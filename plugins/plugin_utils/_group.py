@@ -66,6 +66,11 @@ class GroupHub:
         cgus = self._session.list(path, _SMALL_PAGE, labelSelector=f"ibgu={self.name}")
         return Documents(reply.document, cgus, reply.now)
 
+    def look(self) -> Documents:
+        """As ``read``, but a hub that does not answer is said at once: for who looks again before long."""
+        with self._session.at_once():
+            return self.read()
+
     def members(self, selectors: object) -> list[Member]:
         """The ManagedClusters that ``clusterLabelSelectors`` select, by name. Raises IbuError."""
         chosen = parse_selectors(selectors, "cluster_label_selectors")
@@ -88,9 +93,10 @@ class GroupHub:
     def failures(self, cgu: str) -> dict[str, str]:
         """By cluster: why the action under way will not succeed, from the feedback in its ManifestWork."""
         selector = f"{_WORK_LABEL}={cgu},{_WORK_LABEL}Namespace={self._namespace}"
-        works = self._session.items(_WORKS, _SMALL_PAGE, labelSelector=selector)
-        causes = ((work["metadata"]["namespace"], feedback_failure(work)) for work in works)
-        return {cluster: cause for cluster, cause in causes if cause}
+        with self._session.at_once():
+            works = self._session.items(_WORKS, _SMALL_PAGE, labelSelector=selector)
+            causes = ((work["metadata"]["namespace"], feedback_failure(work)) for work in works)
+            return {cluster: cause for cluster, cause in causes if cause}
 
     def missing_inputs(self, ibu_spec: t.Mapping[str, t.Any]) -> list[str]:
         """What TALM is to copy to the clusters and would leave out in silence, because the hub does not have it."""

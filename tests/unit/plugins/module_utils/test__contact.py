@@ -180,7 +180,15 @@ def test_patience_asks_again_while_a_server_is_busy(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [trouble("session", 401), trouble("rights", 403), trouble("tls"), NotThere("x"), Refused("x", 422)],
+    [
+        trouble("session", 401),
+        trouble("rights", 403),
+        trouble("tls"),
+        trouble("conflict", 409),
+        trouble("expired", 410),
+        NotThere("x"),
+        Refused("x", 422),
+    ],
     ids=repr,
 )
 def test_patience_is_not_for_what_is_final(clock: FakeClock, error: Exception) -> None:

@@ -6,21 +6,22 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session, error_of, open_session
+from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply, error_of, open_session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     NotThere,
     Refused,
     Unanswered,
 )
+
+from .servers import Server, running
 
 SECRET = "c2VjcmV0LXZhbHVl"
 
@@ -61,49 +62,10 @@ def test_plain_text_and_silence_have_words_too() -> None:
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
-class Server:
-    """Answers every request with what the test put into ``answer``: status, headers, chunks of the body."""
-
-    def __init__(self) -> None:
-        self.answer: tuple[int, dict[str, str], list[bytes]] = (200, {}, [b"{}"])
-        self.requests: list[tuple[str, str, Any, bytes]] = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer.requests.append((self.command, self.path, self.headers, body))
-                status, headers, chunks = outer.answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                for chunk in [*chunks, b""]:
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-
-            do_GET = do_POST = do_PATCH = do_DELETE = do_CONNECT = handle_any  # noqa: N815
-
-            def log_message(self, *_args: object) -> None:
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
-
-    def open(self, **options: Any) -> Session:
-        return open_session({"host": self.url, **options})
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with running() as server:
+        yield server
 
 
 def test_a_get_brings_the_document_and_the_servers_clock(server: Server) -> None:
@@ -184,6 +146,21 @@ def test_a_deletion_can_mean_one_object_alone(server: Server) -> None:
     assert (method, path, headers["Content-Type"]) == ("DELETE", "/x", "application/json")
     assert json.loads(body)["preconditions"] == {"uid": "u-1"}
     assert not server.requests[1][3]
+
+
+def test_who_would_rather_know_is_told_at_once(server: Server) -> None:
+    session, asked = server.open(), list[object]()
+
+    def repeat(ask: Callable[[], Reply]) -> Reply:
+        asked.append(ask)
+        return ask()
+
+    session.repeat = repeat
+    with session.at_once():
+        session.get("/x")
+    assert not asked
+    session.get("/x")
+    assert len(asked) == 1
 
 
 def test_a_list_is_fetched_page_by_page(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,8 @@ class FakeHub:
         document, cgus = look
         return Documents(document, cgus, START + datetime.timedelta(seconds=self._clock.seconds))
 
+    look = read
+
     def failures(self, name: str) -> Mapping[str, str]:
         self.feedback_asked += 1
         assert name == "north-prep-0"

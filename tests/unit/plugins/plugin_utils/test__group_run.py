@@ -63,6 +63,8 @@ class FakeHub:
         self.document["status"] = {"observedGeneration": 1, "clusters": [entry(name) for name in names]}
         return Documents(copy.deepcopy(self.document), cgus, NOW)
 
+    look = read
+
     def _cgu(self, plan: Any, index: int, names: list[str], *, ended: bool) -> dict[str, Any]:
         bad = self.failing.get(index + 1, set())
         results = {name: "timedout" if name in bad else "complete" for name in names}
