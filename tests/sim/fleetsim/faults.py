@@ -66,13 +66,17 @@ class Faults:
         return None
 
     def cuts_watch(self, sent: int) -> bool:
-        if self.watch_limit is None or self.watch_silent or sent < self.watch_limit:
+        return not self.watch_silent and self._loses_watch(sent)
+
+    def silences_watch(self, sent: int) -> bool:
+        """Asked until it is so: from then on that watch tells nothing until its end."""
+        return self.watch_silent and self._loses_watch(sent)
+
+    def _loses_watch(self, sent: int) -> bool:
+        if self.watch_limit is None or sent < self.watch_limit:
             return False
         if self.watch_times is not None:
             self.watch_times -= 1
             if self.watch_times <= 0:
                 self.watch_limit = None
         return True
-
-    def swallows_watch(self, sent: int) -> bool:
-        return self.watch_silent and self.watch_limit is not None and sent >= self.watch_limit

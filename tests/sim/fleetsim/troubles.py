@@ -382,7 +382,7 @@ TROUBLES: dict[str, Trouble] = {
     ),
     "slow_answers": _T("Each answer takes `seconds` of real time.", {"seconds": 0.5}),
     "lost_watch": _T(
-        "Watches break after `after` events; `silent` keeps them open without events; `times` limits how many.",
+        "Watches break after `after` events, or with `silent` stay open and tell nothing; `times` limits how many.",
         {"after": 2, "silent": False, "times": None},
     ),
     "tls_changed": _T(

@@ -139,7 +139,7 @@ async def serve_watch(
         if started:
             await response.prepare(request)
             await response.write(backlog) if backlog else None
-        sent = 0
+        sent, silent = 0, False
         next_bookmark = loop.time() + BOOKMARK_EVERY
         while not watcher.shut and (now := loop.time()) < end:
             wait = end - now
@@ -159,7 +159,8 @@ async def serve_watch(
             if not started:
                 await response.prepare(request)
                 started = True
-            if not ep.faults.swallows_watch(sent):
+            silent = silent or ep.faults.silences_watch(sent)
+            if not silent:
                 await response.write(b"".join(lines))
                 ep.journal.told(ep.clock.real())
             sent += len(lines)

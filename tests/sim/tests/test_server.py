@@ -249,6 +249,31 @@ def test_watch_and_its_loss(fleet: Fleet) -> None:
     fleet.control.heal("site-0014", "lost_watch")
 
 
+def test_only_so_many_watches_fall_silent(fleet: Fleet) -> None:
+    site, other = connect(fleet, 14), connect(fleet, 14)
+    begun = site.objects.list_cluster_custom_object(*GROUP)["metadata"]["resourceVersion"]
+
+    def watching(seconds: int) -> Any:
+        arguments = {"resource_version": begun, "timeout_seconds": seconds}
+        return watch.Watch().stream(site.objects.list_cluster_custom_object, *GROUP, **arguments)
+
+    def annotate(value: str) -> None:
+        other.patch({"metadata": {"annotations": {"b": value}}})
+
+    fleet.control.inject("site-0014", "lost_watch", {"after": 1, "silent": True, "times": 1})
+    first = watching(3)
+    annotate("1")
+    assert next(first)["object"]["metadata"]["annotations"]["b"] == "1"
+    annotate("2")
+    second = watching(20)
+    assert [next(second)["object"]["metadata"]["annotations"]["b"] for _ in range(2)] == ["1", "2"]
+    annotate("3")
+    # The first is the one that suffers; it stays open, and tells nothing more until its end.
+    assert next(second)["object"]["metadata"]["annotations"]["b"] == "3"
+    assert list(first) == []
+    fleet.control.heal("site-0014", "lost_watch")
+
+
 @pytest.mark.parametrize("code", [401, 403, 429, 500, 503])
 def test_http_error(fleet: Fleet, code: int) -> None:
     site = connect(fleet, 14)
