@@ -25,7 +25,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Ou
 from . import specs
 from .pages import ROOT, Block, Inline, anchors, blocks, commands, links, quoted
 
-SHELL = blocks("shell", "console")
+SHELL = blocks("shell", "console", "text", "")
 COLLECTION = "sno.image_upgrade."
 # What pages call inventories: one written by hand, and one from the hub, whose plugin takes no other name.
 INVENTORIES = {"fleet.yml", "managed_clusters.yml"}
@@ -68,6 +68,12 @@ def test_commands_are_shell(block: Block) -> None:
 
 
 @functools.cache
+def known() -> frozenset[str]:
+    """Every variable that a user may set, those that belong to a single playbook too."""
+    return specs.variables() | {name for book in specs.playbook_index.playbooks() for name in book.variables}
+
+
+@functools.cache
 def parser() -> argparse.ArgumentParser:
     """The options of ansible-playbook, as it has them itself."""
     cli = PlaybookCLI(["ansible-playbook", "x"])
@@ -87,8 +93,40 @@ def words_of(command: str) -> list[str]:
 
 def calls(program: str) -> list[tuple[Block, list[str]]]:
     """All calls of a program on all pages."""
-    found = [(block, words_of(command)) for block in SHELL for command in commands(block)]
+    found = [(block, words_of(command)) for block in SHELL for command in commands(block) if "..." not in command]
     return [(block, words) for block, words in found if words and words[0] == program]
+
+
+def test_calls_in_the_text_are_calls_too() -> None:
+    """A playbook that is named with its options in backquotes has these variables."""
+    found = [code for code in quoted() if code.text.startswith("ansible-playbook ")]
+    problems = []
+    for code in found:
+        args = parser().parse_args(words_of(code.text)[1:])
+        names = {name for extra in args.extra_vars for name in given(extra)}
+        problems += [f"{code}: there is no variable {name}" for name in names - known()]
+        problems += strange_inventories(str(code), args.inventory)
+    assert len(found) > 3
+    assert problems == []
+
+
+def test_variables_that_the_text_gives_are_there() -> None:
+    """`-e name=value` in backquotes, without a command around it."""
+    found = [(code, given(match)) for code in quoted() for match in re.findall(r"^-e '?([^'@].*?)'?$", code.text)]
+    assert len(found) > 20
+    assert [str(code) for code, names in found if set(names) - known()] == []
+
+
+def strange_inventories(place: str, named: list[str] | None) -> list[str]:
+    """Inventories of a command that a reader has not been told to write."""
+    return [f"{place}: no page tells of an inventory {name}" for name in set(named or []) - INVENTORIES]
+
+
+def test_inventories_of_other_programs_are_told_of() -> None:
+    found = [(block, words) for name in ("ansible-rulebook", "ansible-inventory") for block, words in calls(name)]
+    named = [(block, words[words.index("-i") + 1]) for block, words in found if "-i" in words]
+    assert len(named) > 2
+    assert [problem for block, name in named for problem in strange_inventories(str(block), [name])] == []
 
 
 def given(extra: str) -> dict[str, Any]:
@@ -115,11 +153,9 @@ def test_playbooks_and_variables_of_commands_are_there() -> None:
             own = not playbook.startswith((COLLECTION, "playbooks/"))
             if not own and not (ROOT / "playbooks" / f"{name}.yml").exists():
                 problems.append(f"{block}: there is no playbook {playbook}")
-        problems += [
-            f"{block}: no page tells of an inventory {name}" for name in set(args.inventory or []) - INVENTORIES
-        ]
+        problems += strange_inventories(str(block), args.inventory)
         names = {name for extra in args.extra_vars for name in given(extra)}
-        problems += [f"{block}: there is no variable {name}" for name in names - specs.variables()]
+        problems += [f"{block}: there is no variable {name}" for name in names - known()]
     assert len(found) > 100
     assert problems == []
 
