@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import typing as t
 
@@ -20,6 +21,8 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import (
     interrupted,
     late,
     not_taken,
+    taken_elsewhere,
+    unverified,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
@@ -268,7 +271,11 @@ class Drive:
         """Send the one patch of a stage. A refusal is final unless the cluster has moved on in between."""
         if decision.verify and (self._limits.soak or not self._verified):
             upgraded_earlier = not self._verified
-            self._soak(observed)
+            if self._soak(observed):
+                # Hours may have passed, and a person may have rolled it back or finalized it.
+                observed = self._seen(self._read())
+                if decide(observed, goal) != decision:
+                    return observed
             self._verify(observed)
             if upgraded_earlier:
                 # The run that held the import back did not live to let it go.
@@ -330,12 +337,19 @@ class Drive:
                 return
             waited = self._clock.monotonic() - began
             if waited >= self._limits.verify or self._clock.monotonic() >= self._last_moment:
-                step = "repair it and run finalize again, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
-                raise Ended(Result.UNVERIFIED, "not fit to be finalized: " + "; ".join(found), step)
+                self._look_again()
+                raise unverified(found)
             self.view.note = found[0]
             self._show()
             self._pause(waited)
             self._check_stop()
+
+    def _look_again(self) -> None:
+        """See what the cluster is by now. Raises Ended where it is not upgraded any more, or not waiting for that."""
+        with contextlib.suppress(Unanswered):
+            fresh = self._seen(self._cluster.read())
+            if fresh.state is not State.UPGRADE_COMPLETED:
+                raise taken_elsewhere(fresh)
 
     def _problems(self, observed: Observed) -> list[str]:
         try:
@@ -343,10 +357,13 @@ class Drive:
         except Unanswered as error:
             return [f"its health cannot be read: {error}"]
 
-    def _soak(self, observed: Observed) -> None:
-        """Let the upgraded cluster prove itself; counted from when it completed, so a rerun does not start over."""
+    def _soak(self, observed: Observed) -> bool:
+        """Let the upgraded cluster prove itself; counted from when it completed, so a rerun does not start over.
+
+        True where that took any time.
+        """
         if not self._limits.soak:
-            return
+            return False
         elapsed = (observed.now - observed.since).total_seconds() if observed.now and observed.since else 0.0
         left = self._limits.soak - max(0.0, elapsed)
         if left > 0:
@@ -357,6 +374,7 @@ class Drive:
             self._deadline = min(self._deadline + left, self._last_moment)
             self._check_stop()
             self._check_deadline()
+        return left > 0
 
     def _hold_import(self) -> None:
         if self._import_hold is None:

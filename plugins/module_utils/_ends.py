@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import next_step
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, Result, State
 
@@ -55,6 +57,24 @@ def not_taken(over: str, why: str) -> Ended:
         Result.TIMED_OUT,
         f"{over}; {why}",
         "mend what keeps the API from taking it (a webhook, a policy, a full etcd), and run again",
+    )
+
+
+def unverified(found: t.Iterable[str]) -> Ended:
+    """What speaks against the upgraded cluster has not gone away."""
+    return Ended(
+        Result.UNVERIFIED,
+        "not fit to be finalized: " + "; ".join(found),
+        "repair it and run finalize again, or ansible-playbook sno.image_upgrade.rollback -l {cluster}",
+    )
+
+
+def taken_elsewhere(observed: Observed) -> Ended:
+    """It was upgraded when the wait for its health began, and is not any more."""
+    return Ended(
+        Result.REFUSED,
+        f"somebody else has gone on with it while it was waited for: it is {observed.state}",
+        next_step(observed.state),
     )
 
 

@@ -219,7 +219,13 @@ def test_from_idle_to_finalized_through_the_reboot(clock: FakeClock) -> None:
 
 def test_a_soaked_cluster_is_verified_again(clock: FakeClock) -> None:
     cluster = FakeCluster(
-        clock, ("read", PRE), ("event", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED), health=HEALTHY
+        clock,
+        ("read", PRE),
+        ("event", UPGRADED),
+        ("read", UPGRADED),
+        ("patch", FINALIZING),
+        ("event", FINALIZED),
+        health=HEALTHY,
     )
 
     outcome = run(clock, cluster, Action.UPGRADE, Action.FINALIZE_UPGRADE, limits=Limits(soak=300))
@@ -396,7 +402,7 @@ def test_what_does_not_settle_is_refused(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("health", [SICK, away("http", 503)], ids=["sick", "unreadable"])
 def test_nothing_is_finalized_without_verification(clock: FakeClock, health: Any) -> None:
-    cluster = FakeCluster(clock, ("read", UPGRADED), health=health)
+    cluster = FakeCluster(clock, ("read", UPGRADED), then=UPGRADED, health=health)
 
     outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(verify=120))
 
@@ -410,7 +416,8 @@ def test_nothing_is_finalized_without_verification(clock: FakeClock, health: Any
 def test_soak_counts_from_the_end_of_the_upgrade(clock: FakeClock, soak: int, completed: int, waited: int) -> None:
     since = BORN - datetime.timedelta(seconds=completed)
     upgraded = at(State.UPGRADE_COMPLETED, NEW, uid="b", since=since, now=BORN)
-    cluster = FakeCluster(clock, ("read", upgraded), ("patch", FINALIZING), ("event", FINALIZED))
+    again = [("read", upgraded)] if waited else []
+    cluster = FakeCluster(clock, ("read", upgraded), *again, ("patch", FINALIZING), ("event", FINALIZED))
 
     run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(soak=soak))
 
@@ -421,7 +428,7 @@ def test_soak_counts_from_the_end_of_the_upgrade(clock: FakeClock, soak: int, co
 def test_an_upgrade_that_an_earlier_run_left_is_verified_all_the_same(
     clock: FakeClock, health: Health, result: Result
 ) -> None:
-    cluster, hold = FakeCluster(clock, ("read", UPGRADED), health=health), Hold()
+    cluster, hold = FakeCluster(clock, ("read", UPGRADED), then=UPGRADED, health=health), Hold()
 
     outcome = run(clock, cluster, Action.PREP, Action.UPGRADE, import_hold=hold, limits=Limits(verify=60))
 
@@ -544,7 +551,9 @@ def test_an_import_that_an_earlier_run_held_is_let_go_before_finalizing(clock: F
 
 def test_a_soak_does_not_let_go_twice(clock: FakeClock) -> None:
     hold = Hold()
-    cluster = FakeCluster(clock, ("read", PRE), ("event", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED))
+    cluster = FakeCluster(
+        clock, ("read", PRE), ("event", UPGRADED), ("read", UPGRADED), ("patch", FINALIZING), ("event", FINALIZED)
+    )
 
     run(clock, cluster, Action.UPGRADE, Action.FINALIZE_UPGRADE, limits=Limits(soak=300), import_hold=hold)
 
@@ -585,7 +594,7 @@ def test_when_the_hub_may_import_again(
 
 def test_an_unverified_upgrade_is_not_given_back_to_the_hub(clock: FakeClock) -> None:
     hold = Hold()
-    cluster = FakeCluster(clock, ("read", PRE), ("event", UPGRADED), health=SICK)
+    cluster = FakeCluster(clock, ("read", PRE), ("event", UPGRADED), then=UPGRADED, health=SICK)
 
     outcome = run(clock, cluster, Action.UPGRADE, limits=Limits(verify=30), import_hold=hold)
 
@@ -737,9 +746,47 @@ def test_a_stopped_soak_finalizes_nothing(clock: FakeClock, monkeypatch: pytest.
     assert (outcome.result, cluster.patches) == (Result.INTERRUPTED, [])
 
 
+@pytest.mark.parametrize("state", [State.ROLLBACK_COMPLETED, State.IDLE])
+def test_what_a_person_did_during_the_soak_is_seen_before_anything_is_finalized(clock: FakeClock, state: State) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED), ("read", at(state)))
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(soak=300))
+
+    assert cluster.patches == []
+    assert (outcome.result.is_failure, outcome.state, outcome.version_after) == (True, str(state), OLD)
+    assert "health" not in cluster.calls
+
+
+def test_what_a_person_did_during_the_verification_is_what_the_outcome_says(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED), then=at(State.ROLLBACK_COMPLETED), health=SICK)
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(verify=30))
+
+    assert (outcome.result, outcome.state) == (Result.REFUSED, str(State.ROLLBACK_COMPLETED))
+    assert "somebody" in outcome.message and str(State.ROLLBACK_COMPLETED) in outcome.message
+    assert "sno.image_upgrade.rollback -l" in outcome.next_step
+    assert cluster.patches == []
+
+
+def test_a_cluster_that_falls_silent_while_it_is_verified_is_not_verified(clock: FakeClock) -> None:
+    cluster = FakeCluster(clock, ("read", UPGRADED), then=away(), health=away())
+
+    outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(verify=30))
+
+    assert outcome.result is Result.UNVERIFIED
+    assert "its health cannot be read" in outcome.message
+
+
 def test_a_soak_longer_than_the_deadline_is_no_timeout(clock: FakeClock) -> None:
     limits = Limits(soak=9000, timeouts={Action.FINALIZE_UPGRADE: 600})
-    cluster = FakeCluster(clock, ("read", UPGRADED), ("patch", FINALIZING), ("event", FINALIZING), ("event", FINALIZED))
+    cluster = FakeCluster(
+        clock,
+        ("read", UPGRADED),
+        ("read", UPGRADED),
+        ("patch", FINALIZING),
+        ("event", FINALIZING),
+        ("event", FINALIZED),
+    )
 
     assert run(clock, cluster, Action.FINALIZE_UPGRADE, limits=limits).result is Result.DONE
 
@@ -934,7 +981,7 @@ def test_a_soak_ends_with_its_step_and_nothing_is_finalized(clock: FakeClock) ->
 
 
 def test_a_verification_ends_with_its_step(clock: FakeClock) -> None:
-    cluster = FakeCluster(clock, ("read", UPGRADED), health=SICK)
+    cluster = FakeCluster(clock, ("read", UPGRADED), then=UPGRADED, health=SICK)
 
     outcome = run(clock, cluster, Action.FINALIZE_UPGRADE, limits=Limits(verify=600, until=1100))
 
