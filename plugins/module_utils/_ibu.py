@@ -76,7 +76,8 @@ _NEXT_STEPS = {
     State.FINALIZE_FAILED: _CLEANUP_ADVICE,
     State.INVALID_TRANSITION: "set spec.stage back to the stage that the cluster is in",
     State.UPGRADE_COMPLETED: "ansible-playbook sno.image_upgrade.finalize -l {cluster}",
-    State.ROLLBACK_COMPLETED: _ROLLBACK_COMMAND,
+    # Without its option it would say that there is nothing to do.
+    State.ROLLBACK_COMPLETED: f"collect logs, then {_ROLLBACK_COMMAND} -e rollback_finalize=true",
     State.ROLLBACK_RUNNING: f"wait for it: {_ROLLBACK_COMMAND}",
     State.PREP_COMPLETED: f"{_ABORT_COMMAND}, then start again",
     State.PREP_RUNNING: f"{_ABORT_COMMAND}, then start again",

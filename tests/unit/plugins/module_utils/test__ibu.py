@@ -545,6 +545,29 @@ def test_every_state_has_a_next_step(state: State) -> None:
     assert next_step(state)
 
 
+# What a playbook that a next step names takes a cluster through.
+PLAYBOOKS = {
+    "abort -l {cluster}": [goal(Action.ABORT)],
+    "finalize -l {cluster}": [goal(Action.FINALIZE_UPGRADE)],
+    "rollback -l {cluster} -e rollback_finalize=true": BACK,
+    "rollback -l {cluster}": BACK[:1],
+}
+
+
+@pytest.mark.parametrize("state", ROWS, ids=lambda state: state.name)
+def test_the_playbook_that_a_next_step_names_has_something_to_do(state: State) -> None:
+    """Whoever runs it and is told that there is nothing to do is where they were before."""
+    step = next_step(state)
+    named = next((goals for words, goals in PLAYBOOKS.items() if f"sno.image_upgrade.{words}" in step), None)
+    if named is None:
+        assert any(f"sno.image_upgrade.{name}" in step for name in ("status", "recover")) or "spec.stage" in step
+        return
+    observed = seen(state)
+    index = resume(observed, named)
+    assert index < len(named)
+    assert isinstance(decide(observed, named[index]), Patch | Wait)
+
+
 # --- whatever a document says ---------------------------------------------------------------------------------------
 
 STAGES = [*map(str, Stage), "Rehearse"]
