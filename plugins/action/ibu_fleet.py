@@ -136,7 +136,18 @@ class ActionModule(FleetAction):
         if self.check_mode:
             for line in preview_lines(outcomes):
                 self.show(line)
+        if not record.is_saved:
+            self._save_at_last(record, task_vars)
         return _result(outcomes, record.path)
+
+    def _save_at_last(self, record: Record, task_vars: t.Mapping[str, t.Any]) -> None:
+        """Save what could not be saved while the batch ran. Raises InvalidOption where that is still so: no gate and no
+        report would know of this batch, so the rollout ends with it, and says here what it has come to."""
+        try:
+            record.save_first()
+        except InvalidOption as error:
+            self._show_recap(record, str(error), task_vars)
+            raise
 
     def _close_rollout(self, path: str, reason: str, task_vars: t.Mapping[str, t.Any]) -> None:
         """Say how the rollout went, where one ends here that has had batches before."""
@@ -145,6 +156,9 @@ class ActionModule(FleetAction):
             return
         record.stop(reason)
         record.save_first()
+        self._show_recap(record, reason, task_vars)
+
+    def _show_recap(self, record: Record, reason: str, task_vars: t.Mapping[str, t.Any]) -> None:
         fleet = [str(name) for name in task_vars["ansible_play_hosts_all"]]
         for line in recap(record, fleet, stopped=reason, in_job="awx_job_id" in task_vars):
             self.show(line)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _budget
@@ -93,7 +94,9 @@ def _batch_lines(
         )
     if stopped:
         record.stop(stopped)
-        record.save()
+        # What a disk that fills up now keeps from the file stands in the recap.
+        with contextlib.suppress(OSError):
+            record.save()
     if stopped or not waiting:
         return recap(record, fleet, stopped=stopped, in_job=in_job)
     return [

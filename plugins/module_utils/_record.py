@@ -37,6 +37,8 @@ class Record:
     def __init__(self, path: str, document: dict[str, t.Any] | None = None, *, writable: bool = True) -> None:
         self.path = path
         self._writable = writable
+        # False once a save has failed, until one succeeds.
+        self.is_saved = True
         self._document = document or {"format": FORMAT, "run": None, "started": None, "batches": [], "clusters": {}}
         # Each cluster's line of the file. Encoding all of a thousand clusters every second would take a third of the
         # process's time.
@@ -159,8 +161,10 @@ class Record:
     def save(self) -> None:
         """Replace the file at once: a reader, or a kill at any moment, finds the old or the new one, never half."""
         if self._writable:
+            self.is_saved = False
             # It holds no secrets and is meant to be read by others.
             replace_text(self.path, self._text(), 0o644)
+            self.is_saved = True
 
     def _text(self) -> str:
         """The document with a line per cluster, of which only those that changed are encoded again."""

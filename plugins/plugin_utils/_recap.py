@@ -44,7 +44,12 @@ def _lines(
     if record.started and ended:
         # Of a run that found everything done, all ends are those of runs before.
         seconds = max(0.0, (ended - datetime.datetime.fromisoformat(record.started)).total_seconds())
-    remaining = record.save_remaining()
+    remaining, untold = None, []
+    try:
+        remaining = record.save_remaining()
+    except OSError as error:
+        # A full disk is no reason to keep the rest from whoever has to act on it.
+        untold = [f"  WARNING  {record.remaining_path} cannot be written: {error.strerror}"]
     lines = recap_lines(
         outcomes,
         outcome_file=record.path,
@@ -53,4 +58,4 @@ def _lines(
         seconds=seconds,
     )
     again = ["  to go on with the rest: relaunch this job on its failed hosts"] if in_job and remaining else []
-    return ["", *lines, *again, ""]
+    return ["", *lines, *again, *untold, ""]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,3 +155,28 @@ def test_two_runs_do_not_write_the_same_outcome_file(prepare: Prepare) -> None:
     after = ground.play("upgrade", "-l", "site-0002")
     assert after.code == 0, after.output
     assert after.named("done") == names(1, 2)
+
+
+def test_a_folder_that_goes_away_strands_nobody_and_takes_nothing_from_the_recap(prepare: Prepare) -> None:
+    """As a disk that fills up does: what this batch has come to can be kept nowhere, so nothing more is begun."""
+    ground = prepare({**scenario(4, troubles=failing(2)), **SLOW})
+    folder = ground.directory / "outcomes"
+    folder.mkdir()
+    path = folder / "rollout.json"
+
+    with ground.start(
+        "upgrade", ibu_outcome_file=str(path), ibu_serial=[2], ibu_max_fail_percentage=100, ibu_budget="100%"
+    ) as started:
+        until(lambda: "Upgrade" in ground.stages("site-0001"), 60, "an upgrade is under way")
+        shutil.rmtree(folder)
+        run = started.wait()
+
+    assert run.code == 2, run.output
+    assert ground.stages("site-0001") == ["Prep", "Upgrade", "Idle"]
+    assert ground.touched() == names(1, 2)
+    assert "finalized 1" in run.words
+    assert "site-0002 Prep: the seed image is not for this cluster" in run.words
+    assert "never started 2" in run.words
+    assert f"outcome_file: '{path}' is not valid; it cannot be written: No such file or directory" in run.words
+    assert "rollout.remaining cannot be written: No such file or directory" in run.words
+    assert "Traceback" not in run.output

@@ -68,6 +68,18 @@ def test_a_crash_while_saving_leaves_the_file_of_before(
     assert os.listdir(tmp_path) == ["o.json"]
 
 
+def test_a_failed_save_is_remembered_until_one_succeeds(tmp_path: Path) -> None:
+    folder = tmp_path / "outcomes"
+    record = begun(folder / "o.json")
+    assert record.is_saved
+    with pytest.raises(FileNotFoundError):
+        record.save()
+    assert not record.is_saved
+    folder.mkdir()
+    record.save()
+    assert record.is_saved
+
+
 def test_the_content_is_on_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record, steps = begun(tmp_path / "o.json"), list[str]()
     sync, replace = os.fsync, os.replace
