@@ -7,18 +7,30 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _labels
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact, first_contact
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import (
+    Clock,
+    NoContact,
+    first_contact,
+    patient,
+)
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._hub import DISABLE_AUTO_IMPORT
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import FOLDER
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption, Observed
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    IbuError,
+    InvalidOption,
+    Observed,
+    Unanswered,
+)
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction, Host
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_labels import Entry, HubLabels
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_rights import refusal_of
 
 _READERS = 100
 _WRITERS = 16
@@ -41,7 +53,7 @@ class ActionModule(FleetAction):
         """Read the clusters and the hubs, then write where they differ."""
         patience = seconds_of("contact_timeout", options["contact_timeout"])
         hosts = self.hosts(task_vars)
-        hubs = _hubs(hosts)
+        hubs = _hubs(hosts, patience)
         desk = _Desk(hubs, patience, respect=not options["despite_group_upgrades"])
         try:
             rows = desk.compare(hosts)
@@ -68,14 +80,15 @@ def _without(error: str, before: Entry | None = None) -> _Row:
     return _Row(before, _labels.Correction(error, keep=True), error)
 
 
-def _hubs(hosts: t.Iterable[Host]) -> dict[str, HubLabels]:
+def _hubs(hosts: t.Iterable[Host], patience: float) -> dict[str, HubLabels]:
     """The hub of every host; hosts with the same connection share one. Raises InvalidOption where one has none."""
     known: dict[str, HubLabels] = {}
     found = {}
     for host in hosts:
         if not host.has_hub:
             raise InvalidOption("ibu_hub_kubeconfig", None, f"say how to reach the hub of host {host.name}")
-        found[host.name] = known.setdefault(host.hub_key, HubLabels(host.open_hub))
+        open_hub = patient(host.open_hub, patience, Clock(), threading.Event())
+        found[host.name] = known.setdefault(host.hub_key, HubLabels(open_hub))
     return found
 
 
@@ -154,6 +167,8 @@ class _Desk:
         try:
             self._hubs[host.name].write(host.managed_cluster, decide)
         except IbuError as error:
+            if isinstance(error, Unanswered) and error.kind == "rights":
+                return rows[-1]._replace(error=refusal_of(self._hubs[host.name].url, error))
             return rows[-1]._replace(error=f"the hub did not take it: {error}")
         return rows[-1]
 

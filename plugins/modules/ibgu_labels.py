@@ -37,7 +37,7 @@ attributes:
     support: full
 options:
   contact_timeout:
-    description: How long to try to reach a cluster that does not answer, in seconds. It costs the others nothing.
+    description: How long to try to reach a cluster or a hub that does not answer, in seconds. It costs the others nothing.
     type: float
     default: 10
   despite_group_upgrades:

@@ -9,16 +9,20 @@
 
 from __future__ import annotations
 
-import threading
 import typing as t
 
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, patient
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
-from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session, open_session
+from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, InvalidOption, SeedImage
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import HUB_PREFIX, PREFIX, FleetAction, Host
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import (
+    HUB_PREFIX,
+    PREFIX,
+    FleetAction,
+    Host,
+    open_hub,
+)
 
 # Of the authentication options, those that say which API server is meant and who asks.
 AUTH_OPTIONS: dict[str, dict[str, t.Any]] = {name: dict(spec) for name, spec in AUTH_ARG_SPEC.items()}
@@ -27,9 +31,6 @@ NAME_OPTIONS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
 }
-
-# What it takes until another of a hub's API servers has taken over. Whoever mistyped its address waits as long.
-_BUSY_SECONDS = 20.0
 
 
 class HubAction(FleetAction):
@@ -45,9 +46,8 @@ class HubAction(FleetAction):
 
     @staticmethod
     def open_hub(options: t.Mapping[str, t.Any]) -> Session:
-        """A session to the hub, which may be busy for a moment. Raises InvalidOption, which names the variables."""
-        chosen = {name: options.get(name) for name in AUTH_OPTIONS}
-        return patient(lambda: open_session(chosen, HUB_PREFIX), _BUSY_SECONDS, Clock(), threading.Event())()
+        """A session to the hub. Raises InvalidOption, which names the variables."""
+        return open_hub({name: options.get(name) for name in AUTH_OPTIONS})
 
 
 def _variable(option: str) -> str:

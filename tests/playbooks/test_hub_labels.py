@@ -194,7 +194,7 @@ def test_a_hub_that_does_not_answer_fails_its_own_hosts_only(prepare: Prepare) -
     more = {"all": {"hosts": {"site-0002": {"ibu_hub_kubeconfig": str(ground.directory / "silent.kubeconfig")}}}}
     (ground.directory / "more.yml").write_text(yaml.safe_dump(more))
 
-    run = ground.play("hub_labels", "-i", str(ground.directory / "more.yml"))
+    run = ground.play("hub_labels", "-i", str(ground.directory / "more.yml"), ibgu_contact_timeout=0.5)
 
     assert run.code == 2 and run.failed_hosts == names(2), run.output
     assert "the hub https://127.0.0.1:" in run.words and "does not answer as it should" in run.words
