@@ -312,14 +312,14 @@ def _location_steps(scene: _Scene) -> list[Step]:
 
 
 def _orphan_words(mine: Mine | None) -> str:
-    backups = _oadp_report.counted(mine.backups) if mine and mine.backups else "OADP's leftovers of this cluster"
+    backups = _oadp_report.counted(mine.backups) if mine and mine.backups else "what OADP still has of this cluster"
     stay = f"; {_oadp_report.others_stay(mine)}" if mine and mine.others else ""
     return f"remove the objects of {backups}; their data stays in the bucket{stay}"
 
 
 def _oadp_words(mine: Mine | None) -> str:
     if mine is None or not mine.items:
-        return "clean up what is left of OADP's for this cluster"
+        return "remove the backups of this cluster that are still there"
     backups = mine.backups or mine.items
     stay = f"; {_oadp_report.others_stay(mine)}" if mine.others else ""
     return f"delete {_oadp_report.counted(backups)} of this cluster through DeleteBackupRequests{stay}"
