@@ -31,6 +31,7 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_action impo
     HubAction,
     Inventory,
 )
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_rights import check_group_rights
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -60,6 +61,7 @@ class ActionModule(HubAction):
         session = self.open_hub(options)
         with hub_errors(session):
             declared = declared_by(options, task_vars, origin_of(options, session))
+            check_group_rights(session, declared.namespace, steps=len(declared.plan))
             if options["limit_to_hosts"]:
                 hosts = [cluster for _host, cluster in inventory.batch()]
                 declared = dataclasses.replace(declared, selectors=narrowed(declared.selectors, hosts, ()))

@@ -16,6 +16,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import (
     view,
 )
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._group import GroupHub
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._group_action import hub_errors
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_action import (
     AUTH_OPTIONS,
     NAME_OPTIONS,
@@ -37,8 +38,9 @@ class ActionModule(HubAction):
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """The group upgrade as it is now."""
-        hub = GroupHub(self.open_hub(options), options["namespace"], options["name"])
-        try:
+        session = self.open_hub(options)
+        with hub_errors(session):
+            hub = GroupHub(session, options["namespace"], options["name"])
             documents = hub.read()
             if documents.ibgu is None:
                 return {"changed": False, "exists": False, "group": {}, "failed_clusters": {}}
@@ -47,8 +49,6 @@ class ActionModule(HubAction):
             if options["causes"]:
                 failing = _causes(hub, group, task_vars)
                 group = view(documents.ibgu, documents.cgus, members, failing)
-        finally:
-            hub.close()
         for line in _group_report.recap_lines(group) if not options["quiet"] else ():
             self.show(line)
         return {

@@ -34,6 +34,7 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_action impo
     HubAction,
     Inventory,
 )
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_rights import check_group_rights
 
 
 class ActionModule(HubAction):
@@ -67,6 +68,7 @@ class ActionModule(HubAction):
             if options["state"] == "absent":
                 return self._absent(hub, allow_running=options["delete_running"])
             declared = declared_by(options, task_vars, origin_of(options, session))
+            check_group_rights(session, declared.namespace)
             outcome = GroupRun(hub, declared, settings, Inventory(task_vars), self.show).run()
         for line in _group_report.recap_lines(outcome.group) if outcome.group else ():
             self.show(line)

@@ -142,10 +142,6 @@ class GroupHub:
         except NotThere:
             return
 
-    def close(self) -> None:
-        """Drop the connections."""
-        self._session.close()
-
 
 def _dry(dry_run: bool) -> dict[str, str]:
     return {"dryRun": "All"} if dry_run else {}

@@ -30,6 +30,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._follow import Limits
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._group import GroupHub
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_action import check_one_seed
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_rights import refusal_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -63,7 +64,7 @@ def hub_errors(session: Session) -> t.Iterator[None]:
     except Unanswered as error:
         if error.status == _CONFLICT:
             raise IbuError(f"somebody else changed the group upgrade at the same time; run again ({error})") from error
-        raise IbuError(f"the hub {session.url} does not answer as it should: {error}") from error
+        raise IbuError(refusal_of(session.url, error)) from error
     finally:
         session.close()
 

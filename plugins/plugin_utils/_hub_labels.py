@@ -28,6 +28,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     NotThere,
     Unanswered,
 )
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._hub_rights import refusal_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
@@ -77,7 +78,7 @@ class HubLabels:
                 "not the hub (check ibu_hub_kubeconfig)"
             ) from error
         except Unanswered as error:
-            raise IbuError(f"the hub {self.url} does not answer as it should: {error}") from error
+            raise IbuError(refusal_of(self.url, error)) from error
         finally:
             self._idle.put(session)
 

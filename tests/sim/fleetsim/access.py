@@ -93,10 +93,13 @@ class Access:
         text = self.of_host(cluster)
         if text is not None:
             write_private(folder / f"{cluster.name}.yml", text)
-        for user, account in cluster.plan.users.items():
+        self.write_users(folder, cluster.name, cluster.endpoint.url, cluster.plan.users)
+
+    def write_users(self, folder: Path, name: str, url: str, users: dict[str, dict[str, Any]]) -> None:
+        """A kubeconfig for each account of a server."""
+        for user, account in users.items():
             credential = self.certificate("user", user, tuple(account.get("groups") or ()))
-            text = self.kubeconfig(cluster.name, cluster.endpoint.url, credential)
-            write_private(folder / f"{cluster.name}@{user}.yml", text)
+            write_private(folder / f"{name}@{user}.yml", self.kubeconfig(name, url, credential))
 
 
 def goal_variables(goal: Goal) -> dict[str, Any]:

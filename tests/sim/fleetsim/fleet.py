@@ -103,9 +103,10 @@ class SimFleet:
     def _write_files(self) -> None:
         for cluster in self.clusters.values():
             self.access.write_cluster(self.folder / "kubeconfigs", cluster)
-        if self.hub is not None:
+        if self.hub is not None and self.scenario.hub is not None:
             text = self.access.kubeconfig("hub", self.hub.url, self.access.certificate())
             access.write_private(self.folder / "hub.kubeconfig", text)
+            self.access.write_users(self.folder / "kubeconfigs", "hub", self.hub.url, self.scenario.hub.users)
         everyone = list(self.clusters.values())
         (self.folder / "inventory.yml").write_text(access.inventory(self.folder, everyone, self.hub is not None))
         control = {"url": self.control_url, "pid": os.getpid()}

@@ -88,6 +88,8 @@ def make_hub(
     hub.version = "4.17.5"
     hub.trusted_issuer = issuer
     hub.rbac.rules = {"ibu-operator": [Rule()]}
+    for user, account in plan.users.items():
+        hub.rbac.rules[user] = [Rule.of(rule) for rule in account.get("rules") or ()]
     Detacher(hub, clusters)
     return hub
 

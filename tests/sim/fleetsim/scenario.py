@@ -107,12 +107,16 @@ class ClusterPlan:
 
 @dataclass
 class HubPlan:
-    """`inputs`: it holds what the goals name, for TALM to copy. `restore_needed`: no klusterlet without it."""
+    """`inputs`: it holds what the goals name, for TALM to copy. `restore_needed`: no klusterlet without it.
+
+    `users`: who may do less than everything, as on a cluster; each gets a kubeconfig hub@NAME.
+    """
 
     talm: bool = True
     namespace: str = "ibu"
     inputs: bool = True
     restore_needed: bool = True
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass

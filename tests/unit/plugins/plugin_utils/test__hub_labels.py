@@ -116,7 +116,7 @@ def test_who_may_not_see_the_steps_takes_everyone_for_busy_whom_the_group_upgrad
     ("managed_clusters", "group_upgrades", "words"),
     [
         (NotThere("no such API"), [], "knows no ManagedClusters"),
-        (FORBIDDEN, [], "does not answer as it should: you may not"),
+        (FORBIDDEN, [], "does not allow it: you may not; give it the rights that docs/rbac lists"),
         ([], Unanswered("http", "in trouble", 503), "does not answer as it should: in trouble"),
     ],
 )
