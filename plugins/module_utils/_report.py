@@ -129,14 +129,15 @@ def _failure_lines(outcome: Outcome) -> list[str]:
 
 
 def _timings(members: t.Sequence[Outcome]) -> str:
-    """Median, 95th percentile and maximum of every action's duration."""
+    """Median, 95th percentile and maximum of every action's duration; of a single cluster there is only one."""
+    shares = (0.5, 0.95, 1.0) if len(members) > 1 else (1.0,)
     parts = []
     for action in Action:
         values = sorted(m.durations[action] for m in members if action in m.durations)
         if values:
-            figures = " / ".join(clock(_percentile(values, share)) for share in (0.5, 0.95, 1.0))
-            parts.append(f"{action} {figures}")
-    return "   ".join(parts) + "   (p50 / p95 / max)" if parts else ""
+            parts.append(f"{action} {' / '.join(clock(_percentile(values, share)) for share in shares)}")
+    legend = ["(p50 / p95 / max)"] if parts and len(members) > 1 else []
+    return "   ".join([*parts, *legend])
 
 
 def _percentile(values: t.Sequence[float], share: float) -> float:

@@ -86,7 +86,7 @@ def test_a_finished_rollout() -> None:
     text = recap(done("a", "Prep", "Upgrade", "FinalizeUpgrade", durations={"Upgrade": 61.0}), seconds=3661)
 
     assert text.splitlines()[0] == "ROLLOUT 4.16.8 → 4.17.3   finished in 1:01:01   outcome: o.json"
-    assert text.splitlines()[1] == "  finalized               1   Upgrade 01:01 / 01:01 / 01:01   (p50 / p95 / max)"
+    assert text.splitlines()[1] == "  finalized               1   Upgrade 01:01"
     assert "→" not in "\n".join(text.splitlines()[1:])
 
 
