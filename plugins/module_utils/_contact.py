@@ -34,6 +34,9 @@ _PAUSE_LEAST = 1.0
 _PAUSE_MOST = 10.0
 _PAUSE_SHARE = 0.1
 
+# What it takes until another of a hub's API servers has taken over. Whoever mistyped its address waits as long.
+BUSY_SECONDS = 20.0
+
 
 class Clock:
     """Real time. Tests inject their own."""

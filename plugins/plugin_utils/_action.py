@@ -25,7 +25,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _connection, _session
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, Patience
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import BUSY_SECONDS, Clock, Patience
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError, InvalidOption
@@ -38,9 +38,6 @@ _display = Display()
 # A connection for requests and one for the watch, and what the interpreter itself holds open.
 _FILES_PER_CLUSTER = 2
 _FILES_BESIDE = 200
-
-# What it takes until another of a hub's API servers has taken over. Whoever mistyped its address waits as long.
-_BUSY_SECONDS = 20.0
 
 # Ansible's own words about a value of the wrong type lack the value, the variable and what to give instead.
 _TYPES: t.Mapping[str, tuple[t.Callable[[t.Any], t.Any], str]] = {
@@ -229,7 +226,7 @@ class StopOnSignal:
 def open_hub(options: t.Mapping[str, t.Any]) -> _session.Session:
     """A session to a hub from authentication options without prefix. A hub may be busy for a moment."""
     session = _session.open_session(options, HUB_PREFIX)
-    session.repeat = Patience(_BUSY_SECONDS, Clock(), threading.Event())
+    session.repeat = Patience(BUSY_SECONDS, Clock(), threading.Event())
     return session
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ansible.template import Templar
 
 from ansible_collections.sno.image_upgrade.plugins.inventory import managed_clusters
 from ansible_collections.sno.image_upgrade.plugins.inventory.managed_clusters import InventoryModule
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, Unanswered
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._admin_kubeconfigs import NoRights
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._managed_clusters import ManagedCluster
 
@@ -35,9 +36,12 @@ DEFAULTS: dict[str, Any] = {
 
 
 class Session:
-    """An address is all that the plugin itself wants of it."""
+    """An address is all that the plugin itself wants of it; ``repeat`` is for whoever asks."""
 
     url = "https://hub.example.com:6443"
+
+    def repeat(self, ask: Callable[[], Any]) -> Any:
+        return ask()
 
 
 class Played:
@@ -48,6 +52,7 @@ class Played:
         self.clusters: list[ManagedCluster] = []
         self.kubeconfigs: dict[str, Any] = {}
         self.fetched: list[Any] = []
+        self.troubles: list[Unanswered] = []
         self.warnings: list[str] = []
         self.cache: dict[str, Any] = {}
         self.path = tmp_path / "managed_clusters.yml"
@@ -58,8 +63,13 @@ class Played:
         monkeypatch.setattr(InventoryModule, "_read_config_data", lambda _self, _path: {})
         monkeypatch.setattr(InventoryModule, "get_option", lambda _self, name, **_more: self.options.get(name))
 
-    def _fetch(self, _session: Session, selectors: Any) -> list[ManagedCluster]:
+    def _fetch(self, session: Session, selectors: Any) -> list[ManagedCluster]:
         self.fetched.append(selectors)
+        return session.repeat(self._answer)  # type: ignore[no-any-return]
+
+    def _answer(self) -> list[ManagedCluster]:
+        if self.troubles:
+            raise self.troubles.pop()
         return self.clusters
 
     def read(self, names: list[str]) -> dict[str, Any]:
@@ -110,6 +120,12 @@ def test_a_host_has_all_that_the_playbooks_need(played: Played) -> None:
         "ibu_managed_cluster_available": True,
     }
     assert {name: variables[name] for name in wanted} == wanted
+
+
+def test_a_hub_that_is_busy_for_a_moment_costs_no_inventory(played: Played) -> None:
+    played.troubles = [Unanswered("http", "apiserver is shutting down", 503)]
+
+    assert set(played.parse().hosts) == {"one", "two"} and not played.troubles
 
 
 def test_a_host_without_a_connection_says_why_and_is_in_a_group(played: Played) -> None:
