@@ -58,6 +58,15 @@ def test_a_value_of_another_type_is_named_with_its_variable(prepare: Prepare, gi
     assert not any(ground.writes().values())
 
 
+def test_a_group_that_does_not_exist_is_no_rollout_of_nobody(prepare: Prepare) -> None:
+    ground = prepare(scenario(1))
+
+    run = ground.play("upgrade", target="ran_nroth")
+
+    assert run.code != 0, run.output
+    assert "ran_nroth" in run.words
+
+
 # --- hosts that are described wrongly -----------------------------------------------------------------------------
 
 
