@@ -154,7 +154,7 @@ eda: venv collections ## run the event source and the rulebooks under ansible-ru
 .PHONY: awx
 awx: venv collections ## load the objects of awx/ and run jobs as AWX does
 	$(say)
-	$(PYTEST) tests/awx
+	$(PY) tests/tools/warm_path.py $(PYTEST) tests/awx
 
 .PHONY: module-runs
 module-runs: venv collections ## run the modules through Ansible (pytest-ansible)

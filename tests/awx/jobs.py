@@ -155,6 +155,7 @@ class Controller:
         number = next(self.numbers)
         private = self.directory / f"awx_{number}"
         self._project(private)
+        shutil.rmtree(self._home, ignore_errors=True)
         arguments, environment = self._credentials(private, template(name).get("credentials", BY_DEFAULT))
         self._write(private / "inventory" / "hosts", self._inventory(), 0o700)
         meta_variables = {
@@ -178,7 +179,7 @@ class Controller:
                 ident=str(number),
                 playbook=template(name)["playbook"],
                 inventory=str(private / "inventory" / "hosts"),
-                envvars={**self._environment(number, private), **environment},
+                envvars={**self._environment(number, private, real=bool(timeout or cancel)), **environment},
                 event_handler=lambda event: _note(job, event, cancel),
                 quiet=True,
             )
@@ -266,8 +267,16 @@ class Controller:
                 merged["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
         return yaml.safe_dump(merged)
 
-    @staticmethod
-    def _environment(number: int, private: Path) -> dict[str, str]:
+    @property
+    def _home(self) -> Path:
+        """Of all jobs, empty for each: one of their own would be a warm process of their own, see warm_path.py."""
+        return self.directory.parent / "home"
+
+    def _environment(self, number: int, private: Path, *, real: bool = False) -> dict[str, str]:
+        """`real`: ansible-playbook itself is started, also where PATH begins with the programs of warm_path.py."""
+        # Where the execution environment has ansible-playbook.
+        installed = str(Path(sys.executable).parent)
+        path = [installed, os.environ["PATH"]] if real else [os.environ["PATH"], installed]
         return {
             "ANSIBLE_FORCE_COLOR": "True",
             "ANSIBLE_HOST_KEY_CHECKING": "False",
@@ -277,9 +286,8 @@ class Controller:
             "AWX_PRIVATE_DATA_DIR": str(private),
             "JOB_ID": str(number),
             "MAX_EVENT_RES": "700000",
-            # Where the execution environment has ansible-playbook.
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "HOME": str(private),
+            "PATH": os.pathsep.join(path),
+            "HOME": str(self._home),
             "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
         }
 

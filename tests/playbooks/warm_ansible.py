@@ -31,6 +31,7 @@ from ansible.utils.path import cleanup_tmp_file
 
 TESTS = Path(__file__).resolve().parents[1]
 PLUGINS = TESTS.parent / "plugins"
+_OF_ANSIBLE = Path(constants.__file__).parent
 
 # What every run comes to import, and what belongs to no run.
 _MODULES = (
@@ -47,7 +48,8 @@ _MODULES = (
     "multiprocessing.popen_fork",
     "multiprocessing.synchronize",
 )
-# Ansible loads all of these for each playbook, whatever it uses, and reads their documentation for their options.
+# Ansible loads all of these for each playbook, whatever it uses, and reads their documentation for their options. Those
+# of others it loads in the fork: nobody watches what they read while they are imported, or change.
 _ALL_OF = ("become_loader", "callback_loader", "connection_loader", "inventory_loader", "shell_loader")
 _PLUGINS = (
     ("strategy_loader", "linear"),
@@ -125,15 +127,17 @@ def _import_and_look_up() -> None:
     loader.init_plugin_loader()
     for name in (*_MODULES, *_of_the_collection()):
         importlib.import_module(name)
-    for loader_name in _ALL_OF:
-        list(getattr(loader, loader_name).all(class_only=True))
+    for plugins in (getattr(loader, name) for name in _ALL_OF):
+        for path in plugins.all(path_only=True):
+            if Path(path).is_relative_to(_OF_ANSIBLE) or _is_of_the_tests(path):
+                plugins.get(Path(path).stem, class_only=True)
     for loader_name, name in _PLUGINS:
         if getattr(loader, loader_name).get(name, class_only=True) is None:
             raise RuntimeError(f"Ansible has no plugin {name}")
 
 
-def _is_of_the_tests(folder: str) -> bool:
-    return Path(folder).resolve().is_relative_to(TESTS)
+def _is_of_the_tests(path: str) -> bool:
+    return Path(path).resolve().is_relative_to(TESTS)
 
 
 def _of_python() -> dict[str, str | None]:

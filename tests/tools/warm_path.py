@@ -6,8 +6,9 @@
 In front of the command's PATH there are small programs with the names of those in `ANSIBLE`. Each hands over its
 arguments, directory, environment and standard files to a process that has imported Ansible, which forks a child to do
 the work (see fleetsim/warm.py), passes on the signals that it gets, and ends as that child does. There is one such
-process for each set of ANSIBLE_* variables and text of ansible.cfg; a child whose settings do not fit it nevertheless
-starts the real program, as the small programs do when nobody listens any more. Everything ends with the command.
+process for each set of ANSIBLE_* variables (but for `OF_ONE_RUN`) and text of ansible.cfg; a child whose settings do
+not fit it nevertheless starts the real program, as the small programs do when nobody listens any more. Everything ends
+with the command.
 
 There is no terminal for the children, so nothing can be prompted for.
 """
@@ -51,6 +52,8 @@ def installed(module: str, *names: str, imports: tuple[str, ...] = ()) -> dict[s
 
 
 ANSIBLE = installed("playbooks.warm_ansible", "ansible", "ansible-inventory", "ansible-playbook")
+# Files and folders, which each run may have for itself.
+OF_ONE_RUN = ("ANSIBLE_CACHE_PLUGIN_CONNECTION", "ANSIBLE_CONFIG", "ANSIBLE_LOCAL_TEMP")
 _NUMBER = struct.Struct("=i")
 _MOST_BYTES = 1 << 20
 
@@ -115,7 +118,7 @@ class Server:
         module, environment = self._programs[request.name].module, request.environment
         file = Path(request.folder, environment.get("ANSIBLE_CONFIG") or "ansible.cfg")
         text = file.read_text(errors="replace") if file.is_file() else ""
-        names = (name for name in environment if name.startswith("ANSIBLE_") and name != "ANSIBLE_CONFIG")
+        names = (name for name in environment if name.startswith("ANSIBLE_") and name not in OF_ONE_RUN)
         key = (module, text, *(f"{name}={environment[name]}" for name in sorted(names)))
         with self._lock:
             if key not in self._warm:
