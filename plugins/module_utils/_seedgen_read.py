@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _seed_record as record
-from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import HealthFacts, Reading
+from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import Reading
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen import NAMESPACE, SECRET
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_checks import (
@@ -20,15 +20,14 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._seedgen_checks 
     HostFacts,
     SeedSurvey,
 )
-from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import Reader
-
-try:
-    import yaml
-
-    _YAML_LOADER: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-except ImportError:
-    # Every caller reports the missing library before it opens a session.
-    pass
+from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import (
+    Reader,
+    current_config,
+    install_config,
+    read_health,
+    read_mirrors,
+    read_services,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._facts import Document
@@ -36,21 +35,17 @@ if t.TYPE_CHECKING:
 
 _CONFIG = "config.openshift.io/v1"
 _MACHINES = "machineconfiguration.openshift.io/v1"
-_OLM = "operators.coreos.com/v1alpha1"
 _OADP = "oadp.openshift.io/v1alpha1"
-_ADP = "openshift-adp"
 _OPENSHIFT_CONFIG = "openshift-config"
 
 
 def read_survey(session: Session, host: HostFacts | None = None) -> SeedSurvey:
     """Everything that decides whether the agent will make a seed image of this cluster."""
     reader = Reader(session)
-    nodes = reader.list("v1", "nodes")
-    services = reader.each(_OLM, "clusterserviceversions", _short)
-    protections = reader.list(_OADP, "dataprotectionapplications", _ADP)
+    health = read_health(reader)
     return SeedSurvey(
-        nodes=nodes,
-        rendered=_rendered(reader, nodes),
+        nodes=health.nodes,
+        rendered=current_config(reader, health.nodes),
         klusterlet_crd=reader.get("apiextensions.k8s.io/v1", "customresourcedefinitions", KLUSTERLET_CRD),
         klusterlets=reader.list("operator.open-cluster-management.io/v1", "klusterlets"),
         namespaces=reader.list("v1", "namespaces"),
@@ -60,21 +55,11 @@ def read_survey(session: Session, host: HostFacts | None = None) -> SeedSurvey:
         local_volumes=reader.list("local.storage.openshift.io/v1", "localvolumes"),
         lvm_clusters=reader.list("lvm.topolvm.io/v1alpha1", "lvmclusters"),
         protections=reader.list(_OADP, "dataprotectionapplications"),
-        services=services,
+        services=health.services,
         secret=reader.get("v1", "secrets", SECRET, NAMESPACE),
         upgrade=reader.get("lca.openshift.io/v1", "imagebasedupgrades", "upgrade"),
         agent=reader.get("apps/v1", "deployments", "lifecycle-agent-controller-manager", NAMESPACE),
-        health=HealthFacts(
-            operators=reader.list(_CONFIG, "clusteroperators"),
-            pools=reader.list(_MACHINES, "machineconfigpools"),
-            nodes=nodes,
-            infrastructure=reader.get(_CONFIG, "infrastructures", "cluster"),
-            sriov=reader.list("sriovnetwork.openshift.io/v1", "sriovnetworknodestates"),
-            protections=protections,
-            locations=reader.list("velero.io/v1", "backupstoragelocations", _ADP),
-            services=services,
-            requests=reader.list("certificates.k8s.io/v1", "certificatesigningrequests"),
-        ),
+        health=health,
         host=host or HostFacts(),
     )
 
@@ -87,11 +72,12 @@ def read_record(session: Session, recert_image: str | None = None) -> SeedFacts:
     bundle = reader.get("v1", "configmaps", "user-ca-bundle", _OPENSHIFT_CONFIG)
     desired = release.status().get("desired") or {}
     version = str(desired["version"]) if desired.get("version") else None
-    packages = reader.each(_OLM, "clusterserviceversions", _short)
+    packages = read_services(reader)
     operators = record.operators(packages.items) if packages.known else None
     addresses = record.node_ips(node)
-    install = _install_config(reader.get("v1", "configmaps", "cluster-config-v1", "kube-system"))
+    install = install_config(reader.get("v1", "configmaps", "cluster-config-v1", "kube-system")) or {}
     profiles = reader.list("performance.openshift.io/v2", "performanceprofiles")
+    mirrors = read_mirrors(reader)
     facts = SeedFacts(
         version=version,
         has_proxy=record.has_proxy(proxy.one) if proxy.known else None,
@@ -102,7 +88,7 @@ def read_record(session: Session, recert_image: str | None = None) -> SeedFacts:
         cluster_name=_text((install.get("metadata") or {}).get("name")),
         base_domain=_text(install.get("baseDomain")),
         release_registry=_text(str(desired.get("image") or "").partition("/")[0]),
-        mirror_registry_configured=_mirrors(reader),
+        mirror_registry_configured=bool(mirrors.items) if mirrors.known else None,
         recert_image=recert_image,
         cpus=record.cpu_topology(node).cpus,
         reserved_cpus=record.reserved_cpus(profiles.one) if profiles.items else None,
@@ -118,7 +104,7 @@ def _with_configs(reader: Reader, node: Document, facts: SeedFacts) -> SeedFacts
     """Add what the MachineConfigs say. They are long: each is reduced at once."""
     digests: dict[str, str] = {}
     listed = reader.each(_MACHINES, "machineconfigs", lambda item: digests.update(record.machine_configs([item])))
-    rendered = _rendered(reader, Reading((node,)))
+    rendered = current_config(reader, Reading((node,)))
     arguments = record.kernel_arguments(rendered.one) if rendered.items else None
     config = reader.get(_CONFIG, "nodes", "cluster")
     return SeedFacts(
@@ -133,42 +119,6 @@ def _with_configs(reader: Reader, node: Document, facts: SeedFacts) -> SeedFacts
             "cgroup_version": record.cgroup_version(config.one, arguments or (), facts.version),
         }
     )
-
-
-def _rendered(reader: Reader, nodes: Reading) -> Reading:
-    """The MachineConfig that the node runs."""
-    annotations = (nodes.one.get("metadata") or {}).get("annotations") or {}
-    name = annotations.get(record.CURRENT_CONFIG)
-    return reader.get(_MACHINES, "machineconfigs", str(name)) if name else Reading(served=False)
-
-
-def _short(service: dict[str, t.Any]) -> dict[str, t.Any]:
-    """What is judged of a ClusterServiceVersion, which holds icons, examples and descriptions."""
-    meta, spec, status = (service.get(part) or {} for part in ("metadata", "spec", "status"))
-    return {
-        "metadata": {key: meta[key] for key in ("name", "namespace", "labels") if key in meta},
-        "spec": {key: spec[key] for key in ("version",) if key in spec},
-        "status": {key: status[key] for key in ("phase", "reason") if key in status},
-    }
-
-
-def _install_config(configmap: Reading) -> dict[str, t.Any]:
-    text = (configmap.one.get("data") or {}).get("install-config")
-    try:
-        found = yaml.load(str(text), Loader=_YAML_LOADER) if text else None  # noqa: S506 - a safe loader
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _mirrors(reader: Reader) -> bool | None:
-    readings = (
-        reader.list(_CONFIG, "imagedigestmirrorsets"),
-        reader.list("operator.openshift.io/v1alpha1", "imagecontentsourcepolicies"),
-    )
-    if any(one.items for one in readings):
-        return True
-    return False if all(one.known for one in readings) else None
 
 
 def _text(value: t.Any) -> str | None:

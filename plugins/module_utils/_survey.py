@@ -127,7 +127,7 @@ def survey(
     reader, scope = Reader(session), scope_of(observed, goals)
     # Prep alone needs them, and a cluster that is past it may not have them any more: a fresh stateroot holds none.
     named = references([_without_copies(goal) if through_hub else goal for goal in goals] if scope.prep else ())
-    health = _health(reader) if scope.gates else None
+    health = read_health(reader) if scope.gates else None
     seed = find_seed() if scope.prep else None
     target = _target(reader, health, seed) if seed and health else None
     image = next((goal.seed.image for goal in goals if goal.seed), "")
@@ -165,7 +165,8 @@ def _without_copies(goal: Goal) -> Goal:
 # --- what the agent's health gates look at ------------------------------------------------------------------------
 
 
-def _health(reader: Reader) -> HealthFacts:
+def read_health(reader: Reader) -> HealthFacts:
+    """All that the gates look at."""
     protections = reader.list("oadp.openshift.io/v1alpha1", "dataprotectionapplications", _ADP)
     has_protection = bool(protections.items)
     return HealthFacts(
@@ -176,12 +177,12 @@ def _health(reader: Reader) -> HealthFacts:
         sriov=reader.list("sriovnetwork.openshift.io/v1", "sriovnetworknodestates"),
         protections=protections,
         locations=reader.list("velero.io/v1", "backupstoragelocations", _ADP) if has_protection else Reading(),
-        services=_services(reader),
+        services=read_services(reader),
         requests=reader.list("certificates.k8s.io/v1", "certificatesigningrequests"),
     )
 
 
-def _services(reader: Reader) -> Reading:
+def read_services(reader: Reader) -> Reading:
     """Operators as they were installed: their copies in other namespaces say the same, and are many and long."""
     found = reader.each(_SERVICES, "clusterserviceversions", _short, labelSelector="!olm.copiedFrom")
     if not found.items or any("oadp-operator" in item["metadata"]["name"] for item in found.items):
@@ -217,12 +218,12 @@ def _target(reader: Reader, health: HealthFacts, seed: Seed) -> TargetFacts:
         proxy=proxy,
         user_ca=user_ca,
         trusted_ca=_trusted_ca(reader, proxy, user_ca),
-        machine_config=_current_config(reader, health),
+        machine_config=current_config(reader, health.nodes),
         cluster_config=cluster_config,
         machine_networks=_machine_networks(cluster_config),
         profiles=reader.list("performance.openshift.io/v2", "performanceprofiles"),
         ip_config=reader.get("lca.openshift.io/v1", "ipconfigs", "ipconfig"),
-        mirrors=_mirrors(reader) if _asks_for_mirrors(seed) else Reading(served=False),
+        mirrors=read_mirrors(reader) if _asks_for_mirrors(seed) else Reading(served=False),
         all_machine_configs=all_configs,
         machine_configs=configs,
     )
@@ -235,9 +236,9 @@ def _trusted_ca(reader: Reader, proxy: Reading, user_ca: Reading) -> Reading:
     return user_ca if name == "user-ca-bundle" else reader.get("v1", "configmaps", name, "openshift-config")
 
 
-def _current_config(reader: Reader, health: HealthFacts) -> Reading:
+def current_config(reader: Reader, nodes: Reading) -> Reading:
     """The rendered MachineConfig that the node runs: of all that are kept, the only one that counts."""
-    annotations = (health.nodes.one.get("metadata") or {}).get("annotations") or {}
+    annotations = (nodes.one.get("metadata") or {}).get("annotations") or {}
     name = annotations.get(_seed_record.CURRENT_CONFIG)
     return reader.get(_MACHINES, "machineconfigs", str(name)) if name else Reading(served=False)
 
@@ -247,14 +248,18 @@ def _digest(config: Document, into: dict[str, str]) -> None:
 
 
 def _machine_networks(cluster_config: Reading) -> tuple[str, ...] | None:
+    document = install_config(cluster_config)
+    return None if document is None else _seed_record.machine_networks(document)
+
+
+def install_config(cluster_config: Reading) -> dict[str, t.Any] | None:
+    """What the cluster was installed with; None where that is not known."""
     text = (cluster_config.one.get("data") or {}).get("install-config")
-    if not text:
-        return None
     try:
-        document = yaml.load(str(text), Loader=_YAML_LOADER)  # noqa: S506 - a safe loader
+        document = yaml.load(str(text), Loader=_YAML_LOADER) if text else None  # noqa: S506 - a safe loader
     except yaml.YAMLError:
         return None
-    return _seed_record.machine_networks(document) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def _asks_for_mirrors(seed: Seed) -> bool:
@@ -262,12 +267,14 @@ def _asks_for_mirrors(seed: Seed) -> bool:
     return seed.facts.mirror_registry_configured is not None or seed.was_sought_in_vain
 
 
-def _mirrors(reader: Reader) -> Reading:
+def read_mirrors(reader: Reader) -> Reading:
     """Either kind of object that says where images are mirrored."""
     found = reader.list(_CONFIG, "imagedigestmirrorsets")
-    if found.items or not found.known:
+    if found.items:
         return found
-    return reader.list("operator.openshift.io/v1alpha1", "imagecontentsourcepolicies")
+    older = reader.list("operator.openshift.io/v1alpha1", "imagecontentsourcepolicies")
+    # One kind says that there are mirrors; that there are none takes both.
+    return older if older.items or found.known else found
 
 
 # --- permissions --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import
 from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight import Survey
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply
-from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import survey
+from ansible_collections.sno.image_upgrade.plugins.module_utils._survey import Reader, read_mirrors, survey
 from ansible_collections.sno.image_upgrade.plugins.module_utils._survey_hub import Hubs, needs_hub
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
@@ -208,6 +208,7 @@ def test_silence_in_the_middle_is_the_callers_to_judge(path: str) -> None:
 # --- a seed image that the control node could not look up ---------------------------------------------------------
 
 SETS = "/apis/config.openshift.io/v1/imagedigestmirrorsets"
+OLDER = "/apis/operator.openshift.io/v1alpha1/imagecontentsourcepolicies"
 IN_VAIN = "registry registry.example.com: image registry.example.com/seed:1: no answer; check the address"
 
 
@@ -242,9 +243,17 @@ def test_mirrors_of_the_cluster_are_named_where_the_registry_did_not_tell() -> N
 def test_mirrors_of_older_clusters_too() -> None:
     session = FakeSession()
     policy = {"repositoryDigestMirrors": [{"source": "registry.example.com/seed", "mirrors": ["m.example.com/s"]}]}
-    session.answers["/apis/operator.openshift.io/v1alpha1/imagecontentsourcepolicies"] = {"items": [{"spec": policy}]}
+    session.answers[OLDER] = {"items": [{"spec": policy}]}
 
     assert "m.example.com/s" in look_in_vain(session).hint
+
+
+@pytest.mark.parametrize(("older", "known"), [([{"metadata": {"name": "site"}}], True), ([], False)])
+def test_one_kind_says_that_there_are_mirrors_but_that_there_are_none_takes_both(older: list[Any], known: bool) -> None:
+    session = FakeSession()
+    session.answers |= {SETS: DENIED, OLDER: {"items": older}}
+    found = read_mirrors(Reader(session))  # type: ignore[arg-type]
+    assert (found.known, bool(found.items)) == (known, bool(older))
 
 
 @pytest.mark.parametrize(
