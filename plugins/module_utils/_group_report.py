@@ -31,7 +31,7 @@ _WORDS = {
     Place.PENDING: "not begun",
     Place.WAITING: "waiting for their batch",
     Place.IN_PROGRESS: "in progress",
-    Place.FAILING: "failed, TALM waits for them",
+    Place.FAILING: "failed but not over for TALM",
     Place.COMPLETED: "completed",
     Place.FAILED: "failed",
     Place.NOT_SELECTED: "not selected",
@@ -98,8 +98,9 @@ def _one_line(text: str) -> str:
 def recap_lines(group: GroupView) -> list[str]:
     """The steps, then everybody who failed, grouped by cause."""
     lines = [f"GROUP UPGRADE {group.namespace}/{group.name}"]
-    for step in group.steps:
-        lines.append(f"  {step_title(step)}   {_took(step)}{tally(step)}")
+    rows = [(step_title(step), _took(step), tally(step)) for step in group.steps]
+    titles, times = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+    lines += [f"  {title:<{titles}}   {took:>{times}}{'   ' if times else ''}{what}" for title, took, what in rows]
     causes: dict[tuple[str, str], list[str]] = {}
     for cluster in group.clusters.values():
         if cluster.place.is_failure:
@@ -112,7 +113,7 @@ def recap_lines(group: GroupView) -> list[str]:
 def _took(step: StepView) -> str:
     if step.started is None or step.completed is None:
         return ""
-    return f"{clock((step.completed - step.started).total_seconds())}   "
+    return clock((step.completed - step.started).total_seconds())
 
 
 def _where(cluster: ClusterView) -> str:
@@ -125,7 +126,7 @@ def failed_clusters(group: GroupView) -> dict[str, str]:
     return {
         name: f"{name} {_WORDS[cluster.place]} in step {cluster.step} of {group.namespace}/{group.name}"
         f"{f', {cluster.action}' if cluster.action else ''}: {_one_line(cluster.message)}"
-        f" → {advice(cluster, name)} ({FOLDER}/{_page(cluster)})"
+        f" → {advice(cluster, name, group)} ({FOLDER}/{_page(cluster)})"
         for name, cluster in group.clusters.items()
         if cluster.place.is_failure
     }
@@ -135,7 +136,7 @@ def _page(cluster: ClusterView) -> str:
     return "hub-not-selected" if cluster.place is Place.NOT_SELECTED else "hub-failed"
 
 
-def advice(cluster: ClusterView, name: str) -> str:
+def advice(cluster: ClusterView, name: str, group: GroupView) -> str:
     """What to run next for a cluster that the plan has lost."""
     if cluster.aborted:
         return "it was aborted and is Idle again; mend the cause, then begin again with a new group upgrade"
@@ -144,7 +145,10 @@ def advice(cluster: ClusterView, name: str) -> str:
     if cluster.place is Place.NEVER_REACHED:
         return f"see where it stands: ansible-playbook sno.image_upgrade.status -l {name}"
     if cluster.action in (Action.PREP, Action.UPGRADE):
-        return "collect logs, then ansible-playbook sno.image_upgrade.group_abort, which aborts those that failed"
+        return (
+            "save the logs and abort those that failed: ansible-playbook sno.image_upgrade.group_abort "
+            f"-e ibgu_namespace={group.namespace} -e ibgu_copy_from={group.name}"
+        )
     return f"see where it stands: ansible-playbook sno.image_upgrade.status -l {name}"
 
 

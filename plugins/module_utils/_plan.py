@@ -253,7 +253,8 @@ def explain_minutes(clusters: int, max_concurrency: int, per_cluster: float) -> 
     """How ``minutes_for`` came about, for people."""
     count = batches(clusters, max_concurrency)
     many = "1 batch" if count == 1 else f"{count} batches"
+    at_a_time = f"{max_concurrency} at a time" if count > 1 else "all at once"
     return (
         f"{minutes_for(clusters, max_concurrency, per_cluster)} minutes = {many} of {per_cluster:g} minutes "
-        f"({counted(clusters, 'cluster')}, {max_concurrency} at a time)"
+        f"({counted(clusters, 'cluster')}, {at_a_time})"
     )

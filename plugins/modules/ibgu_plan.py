@@ -169,8 +169,9 @@ failed_clusters:
   type: dict
   sample:
     site-0003: >-
-      site-0003 failed in step 1 of ibu/north-4-17-3, Prep: precache job failed to complete → collect logs, then
-      ansible-playbook sno.image_upgrade.group_abort, which aborts those that failed
+      site-0003 failed in step 1 of ibu/north-4-17-3, Prep: precache job failed to complete → save the logs and abort those
+      that failed: ansible-playbook sno.image_upgrade.group_abort -e ibgu_namespace=ibu -e ibgu_copy_from=north-4-17-3
+      (docs/runbooks/hub-failed)
 stopped:
   description: Why the waiting ended before the plan did; empty where it did not.
   returned: when O(state=present)

@@ -366,7 +366,7 @@ def test_every_batch_gets_the_minutes_of_a_cluster(clusters: int, at_once: int, 
     ("clusters", "at_once", "each", "told"),
     [
         (10, 3, 30, "120 minutes = 4 batches of 30 minutes (10 clusters, 3 at a time)"),
-        (2, 5, 7.5, "8 minutes = 1 batch of 7.5 minutes (2 clusters, 5 at a time)"),
+        (2, 5, 7.5, "8 minutes = 1 batch of 7.5 minutes (2 clusters, all at once)"),
     ],
 )
 def test_minutes_are_explained(clusters: int, at_once: int, each: float, told: str) -> None:
