@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _image_ref, _session
 from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, NoContact
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended
+from ansible_collections.sno.image_upgrade.plugins.module_utils._files import read_text
 from ansible_collections.sno.image_upgrade.plugins.module_utils._findings import Finding
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._progress import clock as clock_words
@@ -163,7 +164,7 @@ class ActionModule(ActionBase):
             path = options["pull_secret_file"] or keep.copy_of_pull_secret
             if not path:
                 raise InvalidOption("pull_secret_file", None, "no copy was kept here; give a file with the pull secret")
-            return _read("pull_secret_file", path)
+            return read_text("pull_secret_file", path)
 
         cluster, report = SeedCluster(self._host.open()), Report(result=Result.DONE)
         try:
@@ -194,7 +195,7 @@ class ActionModule(ActionBase):
         if options["auth_file"] and options["auth_secret"]:
             raise InvalidOption("auth_secret", options["auth_secret"], "give it or auth_file, not both")
         if options["auth_file"]:
-            return _read("auth_file", options["auth_file"])
+            return read_text("auth_file", options["auth_file"])
         if not options["auth_secret"]:
             return None
         namespace, slash, name = options["auth_secret"].partition("/")
@@ -274,11 +275,3 @@ class _ParentClock(Clock):
 def _host(variables: t.Mapping[str, t.Any]) -> Host:
     name = str(variables["inventory_hostname"])
     return Host(name, variables["hostvars"][name])
-
-
-def _read(option: str, path: str) -> str:
-    try:
-        with open(os.path.expanduser(path), encoding="utf-8") as stream:
-            return stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidOption(option, path, f"the file cannot be read: {getattr(error, 'strerror', error)}") from error

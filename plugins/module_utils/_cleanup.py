@@ -31,7 +31,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import Ended, interrupted, late
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp import select
 from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_decide import Policy, location_advice
-from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_drive import OadpDrive
+from ansible_collections.sno.image_upgrade.plugins.module_utils._oadp_drive import RIGHTS, OadpDrive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._recover import (
     MANUAL_CLEANUP,
     leftover_stateroot,
@@ -60,7 +60,6 @@ _WORKING = frozenset({State.ABORTING, State.FINALIZING})
 _WATCH_SECONDS = 60.0
 # The failure that was found, the one after asking again, and the one after the cleanup by this collection.
 _MOST_FAILURES = 3
-_RIGHTS = "give this identity the rights that docs/rbac lists, or use the admin client certificate"
 
 
 class ClusterLike(t.Protocol):
@@ -296,9 +295,7 @@ class Cleanup:
             # Whether it arrived is unknown. If it did not, the old failure stays, and the next round asks again.
             asked = self._persistent(self._cluster.read)
         except Refused as refusal:
-            raise Ended(
-                Result.REFUSED, f"the API refused the annotation {MANUAL_CLEANUP}: {refusal}", _RIGHTS
-            ) from None
+            raise Ended(Result.REFUSED, f"the API refused the annotation {MANUAL_CLEANUP}: {refusal}", RIGHTS) from None
         return self._answer(observed, asked)
 
     def _answer(self, old: Observed, current: Observed) -> Observed:
@@ -352,14 +349,14 @@ class Cleanup:
                 return read()
             except Unanswered as error:
                 if error.status in (401, 403) or error.kind == "tls":
-                    raise Ended(Result.FAILED, str(error), _RIGHTS) from error
+                    raise Ended(Result.FAILED, str(error), RIGHTS) from error
                 silent = self._clock.monotonic() - begun
                 if silent >= self._limits.contact:
                     step = "check the cluster's power, network and API address, then run again"
                     raise Ended(Result.UNREACHABLE, f"{error} for {silent:.0f} s", step) from error
                 self._pause(away_pause(silent))
             except Refused as refusal:
-                raise Ended(Result.FAILED, str(refusal), _RIGHTS) from refusal
+                raise Ended(Result.FAILED, str(refusal), RIGHTS) from refusal
 
     def _pause(self, seconds: float) -> None:
         self._clock.wait(self._stop, max(seconds, 0.01))

@@ -5,7 +5,7 @@
 # Private to this collection: it may change in any release.
 # Do not import it from elsewhere.
 
-"""Files that are never half written: whoever reads, and whoever is killed, finds the old one or the new one."""
+"""Files that a user names, and files that are never half written: whoever reads finds the old one or the new one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,19 @@ import contextlib
 import os
 import tempfile
 
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
+
 # How a file ends that is not whole yet.
 _PARTIAL = ".partial"
+
+
+def read_text(option: str, path: str) -> str:
+    """The text of the file that an option names. Raises InvalidOption."""
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOption(option, path, f"the file cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
 def replace_text(path: str, text: str, mode: int) -> None:

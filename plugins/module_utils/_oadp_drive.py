@@ -44,7 +44,7 @@ TASK = "OADP cleanup"
 _FULL_READ_SECONDS = 30.0
 # The same write over and over helps nobody.
 _MOST_TRIES = 5
-_RIGHTS = "give this identity the rights that docs/rbac lists, or use the admin client certificate"
+RIGHTS = "give this identity the rights that docs/rbac lists, or use the admin client certificate"
 
 
 class ClusterLike(t.Protocol):
@@ -261,7 +261,7 @@ class OadpDrive:
                 if self._stop.is_set():
                     return Fail(Result.INTERRUPTED, "", "")
             except Refused as refusal:
-                return Fail(Result.FAILED, str(refusal), _RIGHTS)
+                return Fail(Result.FAILED, str(refusal), RIGHTS)
 
     def _has_moved(self) -> bool:
         before = self._seen
@@ -278,7 +278,7 @@ class OadpDrive:
     def _silence(self, error: Unanswered) -> Fail | None:
         """None where it is worth asking again."""
         if error.status in (401, 403) or error.kind == "tls":
-            return Fail(Result.FAILED, str(error), _RIGHTS)
+            return Fail(Result.FAILED, str(error), RIGHTS)
         if error.kind == "conflict":
             return None
         now = self._clock.monotonic()

@@ -17,6 +17,7 @@ import yaml
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _image_ref, _registry, _seed_facts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._checks_seed import NOT_ASKED
+from ansible_collections.sno.image_upgrade.plugins.module_utils._files import read_text
 from ansible_collections.sno.image_upgrade.plugins.module_utils._seed_facts import SeedFacts
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 
@@ -125,20 +126,12 @@ def _records(value: t.Any) -> dict[str, SeedFacts]:
 
 
 def _read_record(path: str) -> SeedFacts:
-    text = _read(path, "ibu_seed_facts")
+    text = read_text("ibu_seed_facts", path)
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidOption("ibu_seed_facts", path, f"it is neither YAML nor JSON: {error}") from error
     return _seed_facts.from_document(document, "ibu_seed_facts", path)
-
-
-def _read(path: str, option: str) -> str:
-    try:
-        with open(os.path.expanduser(path), encoding="utf-8") as stream:
-            return stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidOption(option, path, f"the file cannot be read: {error}") from error
 
 
 def _reach(options: t.Mapping[str, t.Any]) -> _registry.Reach:
@@ -159,10 +152,10 @@ def _secret(path: str | None) -> _image_ref.PullSecret:
     """The pull secret of the option, else the login that podman, skopeo or docker of this user would take."""
     if path:
         option = "ibu_seed_registry_auth_file"
-        return _image_ref.read_pull_secret(_read(path, option), option, path)
+        return _image_ref.read_pull_secret(read_text(option, path), option, path)
     for place in _default_places():
         if os.access(place, os.R_OK):
-            return _image_ref.read_pull_secret(_read(place, _DEFAULT_AUTH), _DEFAULT_AUTH, place)
+            return _image_ref.read_pull_secret(read_text(_DEFAULT_AUTH, place), _DEFAULT_AUTH, place)
     return _image_ref.NO_SECRET
 
 
