@@ -102,8 +102,9 @@ lint-types:
 	mypy
 lint-yaml:
 	yamllint --strict .
+# Without an inventory no play finds its hosts, which is an error with the checkout's ansible.cfg.
 lint-ansible:
-	$(PY) tests/tools/warm_path.py ansible-lint -q --nocolor
+	ANSIBLE_HOST_PATTERN_MISMATCH=warning $(PY) tests/tools/warm_path.py ansible-lint -q --nocolor
 lint-roles:
 	@$(PY) tests/tools/check_roles.py
 lint-licences:

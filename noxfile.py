@@ -55,7 +55,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", "--quiet", ".")
     session.run("mypy")
     session.run("yamllint", "--strict", ".")
-    session.run("ansible-lint", "-q", "--nocolor")
+    # As in the Makefile: without an inventory no play finds its hosts.
+    session.run("ansible-lint", "-q", "--nocolor", env={"ANSIBLE_HOST_PATTERN_MISMATCH": "warning"})
     session.run("python", "tests/tools/check_roles.py")
     session.run("python", "tests/tools/check_licenses.py")
     session.run("antsibull-changelog", "lint")
