@@ -100,4 +100,10 @@ def _late_step(observed: Observed) -> str:
         return "repair what the health checks name; the stage goes on by itself, so run again afterwards"
     if observed.state is State.UPGRADE_POST_PIVOT:
         return "wait for the watchdog to roll it back, or ansible-playbook sno.image_upgrade.rollback -l {cluster}"
+    if observed.state is State.UPGRADE_PRE_PIVOT:
+        # Backups have no deadline of their own, and until the reboot there is a way back.
+        return (
+            "run again to go on waiting, or ansible-playbook sno.image_upgrade.abort -l {cluster}; what holds it up "
+            "stands in the Lifecycle Agent's log"
+        )
     return next_step(observed.state)

@@ -197,6 +197,40 @@ def test_nobody_drives_on_after_the_run_was_killed(prepare: Prepare, number: sig
     check_converged(ground, ground.play("upgrade"))
 
 
+def test_a_batch_that_was_stopped_is_the_last_one(prepare: Prepare) -> None:
+    """Whoever ends the worker alone, as a machine that is shut down may do first, has stopped the rollout."""
+    ground = prepare(fleet(troubles={"site-0001": {"prep_hangs": {}}}), ibu_serial=[1, 2])
+
+    with ground.start("upgrade") as started:
+        until(lambda: ground.stages("site-0001"), 60, "Prep is asked for")
+        started.kill(signal.SIGTERM, workers(started))
+        run = started.wait()
+        started.wait_until_gone()
+
+    assert run.code != 0, run.output
+    assert ground.touched() == names(1)
+    assert run.outcomes["site-0001"]["result"] == "interrupted"
+    assert run.named("never_started") == names(2, 3)
+
+
+def test_a_cluster_that_is_still_in_its_reboot_is_waited_for_by_the_next_run(prepare: Prepare) -> None:
+    """Its silence is no finding of the preflight, and no failure of the first contact."""
+    troubles = {"site-0001": {"upgrade_hangs": {"at": "reboot"}}}
+    ground = prepare(fleet(troubles=troubles), ibu_serial=["100%"], ibu_contact_timeout=1)
+
+    with ground.start("upgrade") as started:
+        until(lambda: not ground.fleet.control.state("site-0001")["up"], 60, "it reboots")
+        started.kill(signal.SIGKILL, started.processes())
+        started.wait_until_gone()
+    with ground.start("upgrade") as started:
+        until(lambda: "nothing: this run waits for it" in started.output, 60, "the preflight says so")
+        until(lambda: "site-0001 away for" in started.output, 60, "the drive waits for it")
+        ground.fleet.control.heal("site-0001", "upgrade_hangs")
+        run = started.wait()
+
+    check_converged(ground, run)
+
+
 def test_failures_that_nobody_saw_are_not_lost(prepare: Prepare) -> None:
     """Between the kill and the rerun two clusters fail. The rerun enters them, and takes the third to its end."""
     troubles = {"site-0001": {"postpivot_failure": {}}, "site-0002": {"service_unit_failure": {}}}

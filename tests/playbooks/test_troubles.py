@@ -110,7 +110,7 @@ CASES = [
         "timed_out",
         "before reboot",
         "Upgrade took longer than",
-        "",
+        ABORT,
         ["Prep", "Upgrade"],
     ),
     Case(

@@ -812,6 +812,7 @@ def test_the_way_out_of_a_late_stage_depends_on_what_it_waits_for(clock: FakeClo
         ("ignored", State.PENDING, Progress()),
         ("unhealthy", State.UPGRADE_POST_PIVOT, Progress(health=("node n is not ready",))),
         ("watchdog", State.UPGRADE_POST_PIVOT, Progress()),
+        ("backup", State.UPGRADE_PRE_PIVOT, Progress()),
         ("other", State.PREP_RUNNING, Progress()),
     ):
         seen = at(state, progress=progress)
@@ -822,6 +823,7 @@ def test_the_way_out_of_a_late_stage_depends_on_what_it_waits_for(clock: FakeClo
     assert "lca.openshift.io/trigger-reconcile" in steps["ignored"]
     assert "repair what the health checks name" in steps["unhealthy"]
     assert "wait for the watchdog" in steps["watchdog"] and "rollback -l site-0001" in steps["watchdog"]
+    assert "run again" in steps["backup"] and "abort -l site-0001" in steps["backup"]
     assert "abort -l site-0001" in steps["other"]
 
 
