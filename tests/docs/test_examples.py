@@ -113,7 +113,9 @@ def test_ansible_takes_all_of_them(tmp_path: Path) -> None:
         paths.append(path)
 
     command = [Path(sys.executable).parent / "ansible-playbook", "--syntax-check", "-i", "site-0001,", *paths]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    # Their groups are the reader's.
+    environment = {**os.environ, "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     assert len(paths) > 25
     assert done.returncode == 0, done.stderr
