@@ -39,6 +39,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight impor
     Severity,
     accepted,
     option_findings,
+    shared_clusters,
     shared_servers,
     survey_findings,
 )
@@ -157,6 +158,8 @@ class _Checker:
         self._patience = seconds_of("contact_timeout", options["contact_timeout"])
         self._record = Record.load(options["outcome_file"] or default_outcome_file(), writable=False)
         self._versions: set[str] = set()
+        # Of the ImageBasedUpgrades, by host.
+        self._uids: dict[str, str | None] = {}
         self._hubs = Hubs(through_hub=policy.through_hub)
         self._seeds = _Seeds(options)
         self._clock = Clock()
@@ -183,7 +186,7 @@ class _Checker:
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
             for found in pool.map(self._survey, [job for job in jobs if job[0].name not in unusable]):
                 findings.extend(found)
-        return findings
+        return findings + shared_clusters({host.name: self._uids.get(host.name) for host in hosts})
 
     def _goals(self, host: Host) -> list[Goal]:
         goals = host.goals(
@@ -207,6 +210,7 @@ class _Checker:
 
     def _judge(self, host: Host, session: Session, goals: list[Goal]) -> list[Finding]:
         observed = Cluster(session).read()
+        self._uids[host.name] = observed.uid
         # There is a server. From here on a busy moment costs one request, not all of them.
         session.repeat = Patience(self._patience, self._clock, self._stop)
         # What the cluster has behind it needs nothing any more: after an upgrade the pull secret may be gone.

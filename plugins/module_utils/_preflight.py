@@ -387,18 +387,29 @@ def _unread(judge: Judge, survey: Survey) -> None:
 
 def shared_servers(urls: t.Mapping[str, str]) -> list[Finding]:
     """Hosts that lead to one and the same API server: driving it twice would be two hands on one wheel."""
-    by_url: dict[str, list[str]] = {}
-    for cluster, url in urls.items():
-        by_url.setdefault(url, []).append(cluster)
+    return _shared(urls, "have the same API server {}")
+
+
+def shared_clusters(uids: t.Mapping[str, str | None]) -> list[Finding]:
+    """The same, of one cluster under two addresses. None: a host that has shown no ImageBasedUpgrade."""
+    known = {cluster: uid for cluster, uid in uids.items() if uid}
+    return _shared(known, "lead to one and the same cluster: their ImageBasedUpgrade has the uid {}")
+
+
+def _shared(marks: t.Mapping[str, str], says: str) -> list[Finding]:
+    """A finding for every host that has its mark in common with another."""
+    by_mark: dict[str, list[str]] = {}
+    for cluster, mark in marks.items():
+        by_mark.setdefault(mark, []).append(cluster)
     return [
         Finding(
             Severity.BLOCKED,
             cluster,
             "inventory",
-            f"{' and '.join(clusters)} have the same API server {url}",
+            f"{' and '.join(clusters)} {says.format(mark)}",
             "give every cluster its own ibu_kubeconfig, or remove the duplicate host",
         )
-        for url, clusters in by_url.items()
+        for mark, clusters in by_mark.items()
         if len(clusters) > 1
         for cluster in clusters
     ]

@@ -98,6 +98,22 @@ def test_a_drive_without_preflight_names_the_hosts_that_it_cannot_use(prepare: P
     assert not any(ground.writes().values())
 
 
+def test_one_cluster_under_two_addresses_is_upgraded_by_nobody(prepare: Prepare, tmp_path: Path) -> None:
+    ground = prepare(scenario(2))
+    other = yaml.safe_load(ground.fleet.kubeconfig("site-0001").read_text())
+    cluster = other["clusters"][0]["cluster"]
+    cluster["server"] = cluster["server"].replace("127.0.0.1", "localhost")
+    cluster["insecure-skip-tls-verify"] = True
+    del cluster["certificate-authority-data"]
+
+    run = ground.play("upgrade", "-i", str(write_hosts(tmp_path, twin={"ibu_kubeconfig": other})))
+
+    assert run.code == 2, run.output
+    assert "2 of 3 clusters are not ready" in run.words
+    assert "site-0001 and twin lead to one and the same cluster" in run.words
+    assert not any(ground.writes().values())
+
+
 def test_a_template_that_fails_is_a_finding_of_its_host(prepare: Prepare, tmp_path: Path) -> None:
     ground = prepare(scenario(3))
     more = write_hosts(

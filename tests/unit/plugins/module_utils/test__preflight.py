@@ -21,6 +21,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._preflight impor
     permissions_needed,
     references,
     scope_of,
+    shared_clusters,
     shared_servers,
     survey_findings,
 )
@@ -160,6 +161,17 @@ def test_two_hosts_of_one_server_are_both_named() -> None:
 
     assert [finding.cluster for finding in findings] == ["a", "c"]
     assert findings[0].cause == "a and c have the same API server https://x"
+
+
+def test_one_cluster_under_two_addresses_is_found_by_its_upgrade() -> None:
+    findings = shared_clusters({"a": "1-2", "b": "3-4", "c": "1-2", "d": None, "e": None})
+
+    assert [(finding.cluster, finding.severity) for finding in findings] == [
+        ("a", Severity.BLOCKED),
+        ("c", Severity.BLOCKED),
+    ]
+    assert findings[0].cause == "a and c lead to one and the same cluster: their ImageBasedUpgrade has the uid 1-2"
+    assert "own ibu_kubeconfig" in findings[0].remedy
 
 
 @pytest.mark.parametrize(
