@@ -28,6 +28,8 @@ _LABELS = (
     "the facts with ibu_seed_facts=FILE"
 )
 _RECORD = "give the record that was made on the seed cluster with ibu_seed_facts=FILE"
+# Facts that no label of the image has.
+_ONLY_IN_RECORDS = ("cpus", "performance_profile", "machine_configs", "operators", "cgroup_version", "kernel_arguments")
 _REBUILD = "build a seed image with a Lifecycle Agent of the same release, or choose another one"
 
 
@@ -68,7 +70,9 @@ class Seed:
 
     def missing_record(self, judge: Judge, what: str) -> None:
         """Note that a fact is not known that only the seed's record can say."""
-        judge.unknown(what, "the seed's record was not given", _RECORD, check="seed-record")
+        given = any(getattr(self.facts, name) is not None for name in _ONLY_IN_RECORDS)
+        why = "the seed's record does not say" if given else "the seed's record was not given"
+        judge.unknown(what, why, _RECORD, check="seed-record")
 
 
 def with_hint(seed: Seed, image: str, mirrors: t.Sequence[t.Mapping[str, t.Any]]) -> Seed:

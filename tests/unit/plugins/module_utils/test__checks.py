@@ -581,6 +581,11 @@ def test_of_an_unknown_seed_nothing_is_compared_and_that_is_said_once() -> None:
     assert all(words in found["seed-record"] for words in ("CPU topology", "MachineConfigs", "performance profile"))
 
 
+def test_a_record_that_leaves_something_out_was_given_all_the_same() -> None:
+    assert unknown(facts=SeedFacts())["seed-record"].endswith(": the seed's record was not given")
+    assert unknown(facts=SeedFacts(cpus=16))["seed-record"].endswith(": the seed's record does not say")
+
+
 def test_what_a_full_record_tells_is_all_checked() -> None:
     assert set(unknown()) == {"host"}
 
