@@ -102,8 +102,13 @@ class ActionModule(FleetAction):
         try:
             described = of_each(hosts, lambda host: ([_goals(host, step, options) for step in steps], host.open()))
         except IbuError as error:
-            self._close_rollout(path, f"its next batch was not started: {error}", task_vars)
-            raise
+            reason = f"its next batch was not started: {error}"
+            self._close_rollout(path, reason, task_vars)
+            if self.check_mode or "awx_job_id" not in task_vars:
+                raise
+            # In a job nothing ends a play: the verdict and the closed gates leave everybody to the relaunch.
+            never = {host.name: f"{host.name}: never started: {error}" for host in hosts}
+            return {"changed": False, "outcomes": {}, "failed_clusters": never, "outcome_file": path}
         goals = {name: of_host for name, (of_host, _session) in described.items()}
         sessions = {name: session for name, (_goals_of, session) in described.items()}
         most_on_link = parse_most("link_concurrency", options["link_concurrency"])
@@ -152,7 +157,8 @@ class ActionModule(FleetAction):
     def _close_rollout(self, path: str, reason: str, task_vars: t.Mapping[str, t.Any]) -> None:
         """Say how the rollout went, where one ends here that has had batches before."""
         record = Record.load(path, writable=not self.check_mode)
-        if self.check_mode or record.run != run_id() or len(record.batches) < _FIRST_BATCHES:
+        is_first = len(record.batches) < _FIRST_BATCHES and "awx_job_id" not in task_vars
+        if self.check_mode or record.run != run_id() or is_first:
             return
         record.stop(reason)
         record.save_first()

@@ -78,6 +78,9 @@ class ActionModule(FleetAction):
 def _batch_lines(
     record: Record, fleet: list[str], gone: set[str], options: t.Mapping[str, t.Any], *, in_job: bool
 ) -> list[str]:
+    if record.stopped:
+        # The drive has ended the rollout, and has said how it went.
+        return []
     budget = _budget.parse_budget("budget", options["budget"])
     percentage = _budget.check_percentage("max_fail_percentage", options["max_fail_percentage"])
     outcomes = record.clusters

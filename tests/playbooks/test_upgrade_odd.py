@@ -159,6 +159,26 @@ def test_a_kubeconfig_that_goes_away_in_mid_rollout_ends_it_with_a_recap(prepare
     assert fatal.count("No such file") == 1, "the same sentence again and again"
 
 
+def test_in_a_job_a_batch_that_cannot_begin_leaves_everybody_for_the_relaunch(prepare: Prepare) -> None:
+    """AWX relaunches on the hosts that have failed; where Ansible ends the play, those of later batches are none."""
+    ground = prepare({**scenario(4), **SLOW})
+
+    with ground.start("upgrade", ibu_serial=[1, 2, 1], awx_job_id=7) as started:
+        until(lambda: "Upgrade" in ground.stages("site-0001"), 60, "the canary is at its upgrade")
+        ground.fleet.kubeconfig("site-0003").unlink()
+        run = started.wait()
+
+    assert run.code == 2, run.output
+    assert run.failed_hosts == names(2, 3, 4)
+    assert ground.touched() == names(1)
+    assert run.output.count("ROLLOUT ") == 1
+    assert (
+        "never started 3 site-0002 site-0003 site-0004 (its next batch was not started: site-0003: ibu_kube"
+        in run.words
+    )
+    assert "the batch's failure budget" not in run.output
+
+
 # --- the outcome file ---------------------------------------------------------------------------------------------
 
 
