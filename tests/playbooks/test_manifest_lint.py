@@ -44,6 +44,13 @@ def lint(folder: Path, **variables: Any) -> tuple[int, str]:
     return done.code, " ".join(done.output.split()).replace("''", "'")
 
 
+def test_nothing_to_lint_is_no_success(tmp_path: Path) -> None:
+    code, output = lint(tmp_path)
+
+    assert code == 2, output
+    assert "nothing to lint: give -e files=FILE or -e policies=FOLDER, or -e target=GROUP" in output
+
+
 def test_files_are_linted_without_a_cluster_and_policies_counted(tmp_path: Path) -> None:
     wrong, policies = tmp_path / "extra.yml", tmp_path / "policies"
     wrong.write_text(WRAPPED)
