@@ -229,7 +229,7 @@ class Session:
         if content_type:
             headers["Content-Type"] = content_type
         with _transport_errors(self.url):
-            response = self._pool.urlopen(
+            response = self._pool.request(
                 method,
                 f"{self._root}{path}" + (f"?{urlencode(query)}" if query else ""),
                 body=json.dumps(document) if document is not None else None,
