@@ -54,6 +54,18 @@ def test_a_canary_that_fails_stops_everything_by_default(prepare: Prepare) -> No
     assert "sno.image_upgrade.abort -l site-0001" in run.words
 
 
+def test_by_default_one_failure_in_a_batch_stops_the_rollout(prepare: Prepare) -> None:
+    """Also where its peers were fine and the fleet's budget has room."""
+    ground = prepare(scenario(4, troubles=failing(2)), **SHORT)
+
+    run = ground.play("upgrade", ibu_serial=[1, 2, 1], ibu_budget="100%")
+
+    assert run.code == 2, run.output
+    assert ground.touched() == names(1, 2, 3)
+    assert run.named("never_started") == names(4)
+    assert "stopped the rollout: 1 of 2 failed, the limit is 0 %" in run.words
+
+
 def test_a_whole_batch_that_fails_stops_whatever_the_limits_are(prepare: Prepare) -> None:
     ground = prepare(scenario(4, troubles=failing(1, 2)), **SHORT)
 

@@ -139,6 +139,24 @@ def test_a_fleet_prepared_ahead_is_upgraded_from_where_it_is(prepare: Prepare) -
     assert "finalized 3" in report.words
 
 
+def test_what_a_cluster_has_behind_it_needs_nothing_any_more(prepare: Prepare) -> None:
+    """Once it is prepared or done, its pull secret may go, and its ConfigMaps too."""
+    ground = prepare(scenario(2), ibu_serial=["100%"])
+    assert ground.play("upgrade", "-l", "site-0001").code == 0
+    for name in names(1, 2):
+        ground.fleet.control.inject(name, "secret_missing")
+
+    refused = ground.play("upgrade")
+    assert refused.code == 2, refused.output
+    assert "1 of 2 clusters is not ready" in refused.words
+    ground.fleet.control.heal("site-0002", "secret_missing")
+    run = ground.play("upgrade")
+
+    assert run.code == 0, run.output
+    assert run.named("done") == names(1, 2)
+    assert ground.stages("site-0001") == ["Prep", "Upgrade", "Idle"]
+
+
 def test_stop_after_prep_goes_no_further(prepare: Prepare) -> None:
     ground = prepare(scenario(2))
 

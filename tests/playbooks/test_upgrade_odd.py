@@ -182,18 +182,21 @@ def test_in_a_job_a_batch_that_cannot_begin_leaves_everybody_for_the_relaunch(pr
 # --- the outcome file ---------------------------------------------------------------------------------------------
 
 
-def test_two_runs_do_not_write_the_same_outcome_file(prepare: Prepare) -> None:
+def test_two_runs_do_not_write_the_same_outcome_file(prepare: Prepare, tmp_path: Path) -> None:
     """Each would write over what the other has seen."""
     ground = prepare(scenario(2, troubles={"site-0001": {"prep_hangs": {}}}))
 
     with ground.start("upgrade", "-l", "site-0001") as started:
         until(lambda: ground.stages("site-0001"), 60, "the first run is at work")
         second = ground.play("upgrade", "-l", "site-0002")
+        # A playbook of the user's own may have no gate.
+        third = ground.play(write_own(tmp_path), "-l", "site-0002")
         ground.fleet.control.heal("site-0001", "prep_hangs")
         first = started.wait()
 
-    assert second.code == 2, second.output
-    assert f"outcome_file: '{ground.outcome_file}' is not valid; another run is writing it" in second.words
+    for refused in (second, third):
+        assert refused.code == 2, refused.output
+        assert f"outcome_file: '{ground.outcome_file}' is not valid; another run is writing it" in refused.words
     assert ground.stages("site-0002") == []
     assert first.code == 0, first.output
     assert set(first.outcomes) == {"site-0001"}
