@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playbooks.runs import marked, until
 
 from fleetsim.testing import Fleet
 
@@ -143,18 +143,7 @@ def check_left_behind(job: Job, controller: Controller) -> None:
 
 def wait_until_gone(directory: Path) -> None:
     """Until no process of the job is left."""
-    mark = f"AWX_PRIVATE_DATA_DIR={directory}".encode()
-    deadline = time.monotonic() + WAIT
-    while any(is_marked(entry, mark) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
-        assert time.monotonic() < deadline, "a process of the job is still there"
-        time.sleep(0.05)
-
-
-def is_marked(entry: Path, mark: bytes) -> bool:
-    try:
-        return mark in (entry / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    until(lambda: not marked(f"AWX_PRIVATE_DATA_DIR={directory}"), WAIT, "no process of the job is there")
 
 
 def test_a_slice_is_refused_before_anything_is_touched(prepare: Prepare) -> None:

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playbooks.runs import Playground, playground
+from playbooks.conftest import fixture_prepare
+from playbooks.runs import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["fixture_prepare"]
 
 ENVIRONMENT = ROOT / ".cache" / "eda"
 LEAST_JAVA = 17
@@ -36,14 +34,3 @@ def fixture_rulebook_bin() -> Path:
     if made.returncode:
         pytest.skip(f"ansible-rulebook cannot be installed: {(made.stderr or made.stdout).strip()[-300:]}")
     return ENVIRONMENT / "bin"
-
-
-@pytest.fixture(name="prepare")
-def fixture_prepare(tmp_path: Path) -> Iterator[Callable[..., Playground]]:
-    """Start a fleet from a scenario; it ends with the test."""
-    with contextlib.ExitStack() as stack:
-
-        def prepare(scenario: dict[str, Any], **variables: Any) -> Playground:
-            return stack.enter_context(playground(tmp_path / "run", scenario, **variables))
-
-        yield prepare

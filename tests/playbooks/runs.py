@@ -257,12 +257,7 @@ class Started:
 
     def processes(self) -> list[int]:
         """Every living process of this run, ansible-playbook itself first."""
-        wanted = f"{MARK}={self._mark}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and _is_marked(entry, wanted):
-                found.append(int(entry.name))
-        return sorted(found, key=lambda pid: (pid != self.process.pid, pid))
+        return sorted(marked(f"{MARK}={self._mark}"), key=lambda pid: (pid != self.process.pid, pid))
 
     @staticmethod
     def kill(number: int, pids: Iterable[int]) -> None:
@@ -298,12 +293,15 @@ def _what_it_does(pid: int) -> str:
     return "has ended"
 
 
-def _is_marked(entry: Path, wanted: bytes) -> bool:
-    try:
+def marked(setting: str) -> list[int]:
+    """The living processes that have this NAME=VALUE in their environment."""
+    wanted, found = setting.encode(), []
+    for entry in Path("/proc").glob("[0-9]*"):
         # A process that has ended and was not collected yet has an empty environment.
-        return wanted in (entry / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+        with contextlib.suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
 
 
 def until(is_true: Callable[[], object], seconds: float, what: str) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .runs import ANSIBLE_PLAYBOOK, MARK, ROOT, ansible, until
+from .runs import ANSIBLE_PLAYBOOK, MARK, ROOT, ansible, marked, until
 
 SHOWN = ["DEFAULT_FORKS", "COLLECTIONS_PATHS", "DEFAULT_FILTER_PLUGIN_PATH", "ANY_ERRORS_FATAL", "CONFIG_FILE"]
 PLAY = """
@@ -106,14 +105,8 @@ def mark() -> str:
     return f"warm-{os.urandom(8).hex()}"
 
 
-def processes(mark: str) -> list[str]:
-    """The command lines of those with the mark."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
+def processes(mark: str) -> list[int]:
+    return marked(f"{MARK}={mark}")
 
 
 def until_it_waits(folder: Path) -> None:
