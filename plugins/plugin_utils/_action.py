@@ -17,7 +17,7 @@ import signal
 import threading
 import typing as t
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common import validation
 from ansible.plugins.action import ActionBase
@@ -109,7 +109,8 @@ class Host:
         """A host variable, None where there is none. Raises InvalidOption where its template fails."""
         try:
             return self._variables.get(variable)
-        except AnsibleError as error:
+        except Exception as error:  # noqa: BLE001
+            # Before ansible-core 2.19, whatever goes wrong in a template comes as it is.
             words = " ".join(str(error).split())
             raise InvalidOption(variable, "<template>", f"mend the template, or what it reads: {words}") from None
 
@@ -149,12 +150,12 @@ class FleetAction(ActionBase):
         if not _session.HAS_KUBERNETES:
             raise AnsibleActionFail(missing_required_lib("kubernetes"))
         self._task.args = {**self._from_variables(task_vars or {}), **self._task.args}
-        self._check_types()
-        _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
         # This process ends with the task. What Ansible has brought along, hundreds of thousands of objects, need not be
         # searched for garbage again and again while all clusters wait.
         gc.freeze()
         try:
+            self._check_types()
+            _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
             result.update(self.work(options, task_vars or {}))
         except IbuError as error:
             # Of a chain of errors Ansible prints every message, and ours hold those of their causes.
@@ -169,7 +170,7 @@ class FleetAction(ActionBase):
                     convert(value)
                 continue
             option = f"{name} ({PREFIX}{name})"
-            raise AnsibleActionFail(str(InvalidOption(option, value, remedy.replace("VARIABLE", f"{PREFIX}{name}"))))
+            raise InvalidOption(option, value, remedy.replace("VARIABLE", f"{PREFIX}{name}"))
 
     # The argument spec. An option that the task does not give is taken from the variable ibu_<option>: of each host
     # where it says what the cluster shall become, else of the play.
