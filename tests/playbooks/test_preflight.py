@@ -196,10 +196,6 @@ def rules_of(path: Path) -> list[Object]:
     ]
 
 
-def _is_exact(rule: Object) -> bool:
-    return "resourceNames" in rule and "secrets" not in rule["resources"]
-
-
 # What the actions themselves need, as in the first table of docs/rbac.md, and nothing of preflight's own.
 LEAST = [
     {"verbs": ["get", "list", "watch", "patch"], "groups": "lca.openshift.io", "resources": "imagebasedupgrades"},

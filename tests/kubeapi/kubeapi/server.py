@@ -138,10 +138,6 @@ class KubeApi:
         """A kubeconfig with a client certificate for this user; may be made at any time."""
         return self._client_kubeconfig(user.replace(":", "-"), user, groups)
 
-    def token_kubeconfig(self, name: str, token: str) -> Path:
-        """A kubeconfig with this bearer token."""
-        return self._write_kubeconfig(name, {"token": token})
-
     def service_account_token(self, name: str, namespace: str = "default") -> str:
         """A token of this service account, signed by the key of the running stateroot."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
@@ -223,11 +219,6 @@ class KubeApi:
             self.admin.request("PATCH", path, crd, content_type="application/apply-patch+yaml", query=applied).ok()
         for crd in wanted:
             wait_until(partial(self._serves, crd), f"{crd['metadata']['name']} is served")
-
-    def delete_crd(self, name: str) -> None:
-        """Remove a definition with all its objects and wait until it is gone."""
-        self.admin.delete(f"{CRD_PATH}/{name}").ok()
-        wait_until(lambda: self.admin.get(f"{CRD_PATH}/{name}").status == 404, f"{name} is gone")
 
     def allow(self, user: str, rules: Sequence[Document], *, kind: str = "User") -> None:
         """Bind this user to a cluster role of its own with exactly these rules."""

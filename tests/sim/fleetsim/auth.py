@@ -26,7 +26,6 @@ class User:
         return "system:masters" in self.groups
 
 
-ADMIN = User("system:admin", ("system:masters",))
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 

@@ -140,9 +140,6 @@ class Registry:
     def kind(self, api_version: str, kind: str) -> Resource | None:
         return next((r for r in self if r.api_version == api_version and r.kind == kind), None)
 
-    def has_group(self, group: str, absent: frozenset[str] | set[str]) -> bool:
-        return any(r.group == group and r.table not in absent for r in self)
-
 
 @functools.cache
 def load_registries(crd_dir: Path | None) -> tuple[Registry, Registry]:
