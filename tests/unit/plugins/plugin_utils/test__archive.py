@@ -160,8 +160,8 @@ def test_of_a_huge_file_the_end_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
     [
         (b"password=abc\xff\n", b"password=<masked>\n"),
         (b"\0password=abc", b"\0password=abc"),
-        (gzip.compress(b"password=abc"), b"password=<masked>"),
-        (gzip.compress(b"password=abc")[:-9], None),
+        (gzip.compress(b"password=abc", mtime=0), b"password=<masked>"),
+        (gzip.compress(b"password=abc", mtime=0)[:-9], None),
     ],
 )
 def test_masking_of_files(data: bytes, masked: bytes | None) -> None:
