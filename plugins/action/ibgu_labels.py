@@ -45,9 +45,9 @@ class ActionModule(FleetAction):
         "despite_group_upgrades": {"type": "bool", "default": False},
     }
 
-    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        given = {name: f"ibgu_{name}" for name in self.OPTIONS}
-        return {name: self._templar.template(task_vars[var]) for name, var in given.items() if var in task_vars}
+    def variables(self) -> dict[str, str]:
+        """Those of group upgrades."""
+        return {name: f"ibgu_{name}" for name in self.OPTIONS}
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Read the clusters and the hubs, then write where they differ."""

@@ -55,6 +55,9 @@ from ansible_collections.sno.image_upgrade.plugins.plugin_utils._run import chec
 if t.TYPE_CHECKING:
     from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Session
 
+# The options that say what is to be run.
+_WORK = frozenset({"actions", "plan"})
+
 
 class ActionModule(FleetAction):
     """One task for the whole batch. It fails only for bad options; a cluster's failure stands in its outcome."""
@@ -78,14 +81,10 @@ class ActionModule(FleetAction):
         "progress_interval": {"type": "float", "default": 5},
     }
 
-    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def variables(self) -> dict[str, str]:
         """What the task says is to be run is not also looked for in variables."""
-        said = {"actions", "plan"} & set(self._task.args)
-        return {
-            name: value
-            for name, value in super()._from_variables(task_vars).items()
-            if not (said and name in ("actions", "plan"))
-        }
+        said = _WORK & set(self._task.args)
+        return {name: variable for name, variable in super().variables().items() if not (said and name in _WORK)}
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Drive the batch and return the outcomes."""

@@ -309,11 +309,11 @@ def _of_one(finding: Finding) -> str:
 def _check_rollout(options: t.Mapping[str, t.Any]) -> None:
     """Batch sizes and budgets are checked here, because Ansible would take some nonsense without a word."""
     if options["serial"] is not None:
-        _budget.check_batches("serial (ibu_serial)", options["serial"])
+        _budget.check_batches("serial", options["serial"])
     if options["max_fail_percentage"] is not None:
-        _budget.check_percentage("max_fail_percentage (ibu_max_fail_percentage)", options["max_fail_percentage"])
+        _budget.check_percentage("max_fail_percentage", options["max_fail_percentage"])
     if options["budget"] is not None:
-        _budget.parse_budget("budget (ibu_budget)", options["budget"])
+        _budget.parse_budget("budget", options["budget"])
 
 
 def _closing_line(path: str | None, document: dict[str, t.Any]) -> str:

@@ -17,7 +17,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import seconds_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import InvalidOption
 from ansible_collections.sno.image_upgrade.plugins.module_utils._velero_debug import parse_names
-from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import FleetAction
+from ansible_collections.sno.image_upgrade.plugins.plugin_utils._action import PREFIX, FleetAction
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._archive import Disk, open_folder, shown
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._velero_api import Store
 from ansible_collections.sno.image_upgrade.plugins.plugin_utils._velero_host import (
@@ -53,10 +53,9 @@ class ActionModule(FleetAction):
         "contact_timeout": {"type": "float", "default": 30},
     }
 
-    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def variables(self) -> dict[str, str]:
         """Only what the other plugins of a play call by the same name; the rest is said by the task."""
-        given = super()._from_variables(task_vars)
-        return {name: value for name, value in given.items() if name == "contact_timeout"}
+        return {"contact_timeout": f"{PREFIX}contact_timeout"}
 
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Ask every host of the batch."""

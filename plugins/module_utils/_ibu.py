@@ -106,9 +106,7 @@ def parse_actions(names: t.Sequence[str], stop_after: str | None = None) -> tupl
     if not stop_after:
         return actions
     if stop_after not in actions:
-        raise InvalidOption(
-            "stop_after (ibu_stop_after)", stop_after, f"it is one of the actions to run: {', '.join(actions)}"
-        )
+        raise InvalidOption("stop_after", stop_after, f"it is one of the actions to run: {', '.join(actions)}")
     return actions[: actions.index(Action(stop_after)) + 1]
 
 

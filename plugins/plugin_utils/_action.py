@@ -12,6 +12,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import gc
+import re
 import resource
 import signal
 import threading
@@ -147,38 +148,45 @@ class FleetAction(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Validate the options, do the work, and turn errors that are meant for people into failures."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
         if not _session.HAS_KUBERNETES:
             raise AnsibleActionFail(missing_required_lib("kubernetes"))
-        self._task.args = {**self._from_variables(task_vars or {}), **self._task.args}
+        sources = {name: var for name, var in self.variables().items() if name not in self._task.args}
+        given = {name: self._templar.template(task_vars[var]) for name, var in sources.items() if var in task_vars}
+        self._task.args = {**given, **self._task.args}
         # This process ends with the task. What Ansible has brought along, hundreds of thousands of objects, need not be
         # searched for garbage again and again while all clusters wait.
         gc.freeze()
         try:
-            self._check_types()
+            self._check_types(sources)
             _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
-            result.update(self.work(options, task_vars or {}))
+            result.update(self.work(options, task_vars))
+        except InvalidOption as error:
+            known = sources if error.value is None else {name: sources[name] for name in given}
+            raise AnsibleActionFail(str(_with_variable(error, known))) from None
         except IbuError as error:
             # Of a chain of errors Ansible prints every message, and ours hold those of their causes.
             raise AnsibleActionFail(str(error)) from None
         return result
 
-    def _check_types(self) -> None:
+    def _check_types(self, sources: t.Mapping[str, str]) -> None:
         for name, value in self._task.args.items():
             convert, remedy = _TYPES.get(self.OPTIONS.get(name, {}).get("type", ""), (str, ""))
             with contextlib.suppress(ValueError, TypeError):
                 if value is not None:
                     convert(value)
                 continue
-            option = f"{name} ({PREFIX}{name})"
-            raise InvalidOption(option, value, remedy.replace("VARIABLE", f"{PREFIX}{name}"))
+            raise InvalidOption(name, value, remedy.replace("VARIABLE", sources.get(name, f"{PREFIX}{name}")))
 
-    # The argument spec. An option that the task does not give is taken from the variable ibu_<option>: of each host
-    # where it says what the cluster shall become, else of the play.
+    # The argument spec.
     OPTIONS: t.ClassVar[dict[str, dict[str, t.Any]]]
 
-    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        given = {name: f"{PREFIX}{name}" for name in self.OPTIONS if name not in GOAL_OPTIONS}
-        return {name: self._templar.template(task_vars[var]) for name, var in given.items() if var in task_vars}
+    def variables(self) -> dict[str, str]:
+        """By option: the variable of the play that it is taken from where the task does not give it.
+
+        What a cluster shall become is looked for in the variables of its own host.
+        """
+        return {name: f"{PREFIX}{name}" for name in self.OPTIONS if name not in GOAL_OPTIONS}
 
     @abc.abstractmethod
     def work(self, options: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -200,6 +208,13 @@ class FleetAction(ActionBase):
     def show(line: str) -> None:
         """Print one line for the user, from a worker process too."""
         _display.display(line)
+
+
+def _with_variable(error: InvalidOption, sources: t.Mapping[str, str]) -> InvalidOption:
+    """The error with the variable that the user knows the option by, as ``timeouts.Prep (ibu_timeouts)``."""
+    found = re.match(r"\w+", error.option)
+    variable = sources.get(found[0]) if found else None
+    return InvalidOption(f"{error.option} ({variable})", error.value, error.remedy) if variable else error
 
 
 class StopOnSignal:

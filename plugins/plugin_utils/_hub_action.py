@@ -40,9 +40,9 @@ class HubAction(FleetAction):
     ``ibu_<option>``, the connection to the hub from ``ibu_hub_<option>``, all others from ``ibgu_<option>``.
     """
 
-    def _from_variables(self, task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        given = {name: _variable(name) for name in self.OPTIONS}
-        return {name: self._templar.template(task_vars[var]) for name, var in given.items() if var in task_vars}
+    def variables(self) -> dict[str, str]:
+        """By option: the variable of the play that it is taken from where the task does not give it."""
+        return {name: _variable(name) for name in self.OPTIONS}
 
     @staticmethod
     def open_hub(options: t.Mapping[str, t.Any]) -> Session:

@@ -267,11 +267,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too little time": (
         {"ibgu_plan": [{"actions": PREP, "rolloutStrategy": {"maxConcurrency": 1, "timeout": 9}}]},
-        "plan step 1 timeout: 9 is not valid; it needs at least 10 minutes (2 clusters, 1 at a time, 5 minutes each)",
+        "plan step 1 timeout (ibgu_plan): 9 is not valid; "
+        "it needs at least 10 minutes (2 clusters, 1 at a time, 5 minutes each)",
     ),
     "all at once by mistake": (
         {"ibgu_plan": plan(PREP, concurrency=0)},
-        "plan step 1 maxConcurrency: 0 is not valid; give 1 or more",
+        "plan step 1 maxConcurrency (ibgu_plan): 0 is not valid; give 1 or more",
     ),
     "nobody": ({"ibgu_cluster_label_selectors": [{"matchLabels": {"a": "b"}}]}, "they select no ManagedCluster"),
     "nobody prepared": ({"ibgu_plan": plan(UPGRADE)}, "would select none of the 2 clusters"),

@@ -43,9 +43,10 @@ def test_a_percentage_may_be_written_with_its_sign(prepare: Prepare) -> None:
         ("ibu_concurrency=many", "concurrency (ibu_concurrency): 'many' is not valid; give a whole number"),
         ("ibu_accept_token=perhaps", "accept_token (ibu_accept_token): 'perhaps' is not valid; give true or false"),
         ("ibu_timeouts=60", "timeouts (ibu_timeouts): '60' is not valid; give a dictionary"),
+        ('{"ibu_timeouts": {"Fly": 5}}', "timeouts (ibu_timeouts): 'Fly' is not valid; an action is one of Prep"),
         ("ibu_serial=1,5", "serial (ibu_serial): '1,5' is not valid"),
     ],
-    ids=lambda text: text.partition("=")[0],
+    ids=lambda text: text.partition(": {" if "{" in text else "=")[0],
 )
 def test_a_value_of_another_type_is_named_with_its_variable(prepare: Prepare, given: str, words: str) -> None:
     ground = prepare(scenario(1))
@@ -196,7 +197,7 @@ def test_two_runs_do_not_write_the_same_outcome_file(prepare: Prepare, tmp_path:
 
     for refused in (second, third):
         assert refused.code == 2, refused.output
-        assert f"outcome_file: '{ground.outcome_file}' is not valid; another run is writing it" in refused.words
+        assert f"(ibu_outcome_file): '{ground.outcome_file}' is not valid; another run is writing it" in refused.words
     assert ground.stages("site-0002") == []
     assert first.code == 0, first.output
     assert set(first.outcomes) == {"site-0001"}
@@ -225,6 +226,6 @@ def test_a_folder_that_goes_away_strands_nobody_and_takes_nothing_from_the_recap
     assert "finalized 1" in run.words
     assert "site-0002 Prep: the seed image is not for this cluster" in run.words
     assert "never started 2" in run.words
-    assert f"outcome_file: '{path}' is not valid; it cannot be written: No such file or directory" in run.words
+    assert f"(ibu_outcome_file): '{path}' is not valid; it cannot be written: No such file or directory" in run.words
     assert "rollout.remaining cannot be written: No such file or directory" in run.words
     assert "Traceback" not in run.output
