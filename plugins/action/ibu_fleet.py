@@ -11,7 +11,7 @@ import threading
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, patient
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, over_a_busy_moment, patient
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import (
@@ -205,7 +205,7 @@ class _Drives:
         def make(notify: t.Callable[[], None], commit: t.Callable[[], None]) -> Drive:
             return Drive(
                 name,
-                Cluster(session),
+                Cluster(session, over_a_busy_moment(self._clock, self._stop)),
                 goals,
                 limits=limits,
                 clock=self._clock,

@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _labels
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cleanup import CleanupLimits, OadpPart
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, patient
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, over_a_busy_moment, patient
 from ansible_collections.sno.image_upgrade.plugins.module_utils._drive import Drive
 from ansible_collections.sno.image_upgrade.plugins.module_utils._fleet import Fleet
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import count_of, seconds_of, timeouts_of
@@ -176,7 +176,7 @@ class _Drives:
         return maker(host, TASK, lambda session, notify, commit: self._make(host, session, notify, commit))
 
     def _make(self, host: Host, session: Session, notify: Hook, commit: Hook) -> RecoverDrive:
-        cluster = Cluster(session)
+        cluster = Cluster(session, over_a_busy_moment(self._clock, self._stop))
         clock, stop = self._clock, self._stop
         open_hub = patient(host.open_hub, self._patience.contact, clock, stop)
 

@@ -204,7 +204,6 @@ cache_timeout: 600
 """
 
 import dataclasses
-import threading
 import typing as t
 
 from ansible.errors import AnsibleParserError
@@ -213,7 +212,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _session
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import BUSY_SECONDS, Clock, Patience
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import over_a_busy_moment
 from ansible_collections.sno.image_upgrade.plugins.module_utils._selectors import Selector, parse_selectors
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import IbuError, InvalidOption
 from ansible_collections.sno.image_upgrade.plugins.module_utils._words import has_have
@@ -270,7 +269,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _clusters(self, path: str, cache: bool) -> list[ManagedCluster]:
         session, selectors = self._open_hub(), self._selectors()
-        session.repeat = Patience(BUSY_SECONDS, Clock(), threading.Event())
+        session.repeat = over_a_busy_moment()
         if not self.get_option("cache"):
             return fetch(session, selectors)
         # An edited file must not get the answer to its earlier question.

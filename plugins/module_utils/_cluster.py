@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import observe
+from ansible_collections.sno.image_upgrade.plugins.module_utils._session import once
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     NotThere,
     Observed,
@@ -24,7 +25,7 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
 from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import Health
 
 if t.TYPE_CHECKING:
-    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Reply, Session
+    from ansible_collections.sno.image_upgrade.plugins.module_utils._session import Repeat, Reply, Session
 
 IBU_COLLECTION = "/apis/lca.openshift.io/v1/imagebasedupgrades"
 IBU_NAME = "upgrade"
@@ -33,10 +34,14 @@ VERSION_PATH = "/apis/config.openshift.io/v1/clusterversions/version"
 
 
 class Cluster:
-    """The calls that the drive of one cluster needs. Raises Unanswered, NotThere and Refused."""
+    """The calls that the drive of one cluster needs. Raises Unanswered, NotThere and Refused.
 
-    def __init__(self, session: Session) -> None:
+    ``patience`` is for what takes many requests, each of which may meet a busy moment.
+    """
+
+    def __init__(self, session: Session, patience: Repeat = once) -> None:
         self._session = session
+        self._patience = patience
         self._version: str | None = None
         self._uid: str | None = None
         self._clock: datetime.datetime | None = None
@@ -83,7 +88,7 @@ class Cluster:
 
     def health(self) -> Health:
         """What decides whether an upgraded cluster may be finalized."""
-        with _reading():
+        with _reading(), self._session.repeating(self._patience):
             return Health(
                 cluster_version=self._session.get(VERSION_PATH).document,
                 cluster_operators=self._session.list("/apis/config.openshift.io/v1/clusteroperators"),

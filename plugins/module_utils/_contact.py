@@ -35,7 +35,7 @@ _PAUSE_MOST = 10.0
 _PAUSE_SHARE = 0.1
 
 # What it takes until another of a hub's API servers has taken over. Whoever mistyped its address waits as long.
-BUSY_SECONDS = 20.0
+_BUSY_SECONDS = 20.0
 
 
 class Clock:
@@ -74,6 +74,11 @@ class Patience:
                 if _is_an_answer(error) or _is_hopeless(error) or self._stop.is_set() or waited >= self._seconds:
                     raise
                 self._clock.wait(self._stop, min(error.retry_after or away_pause(waited), _PAUSE_MOST))
+
+
+def over_a_busy_moment(clock: Clock | None = None, stop: threading.Event | None = None) -> Patience:
+    """What waits until another API server has taken over, or this one has caught up."""
+    return Patience(_BUSY_SECONDS, clock or Clock(), stop or threading.Event())
 
 
 def patient(

@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
 
     from kubernetes.client import Configuration
 
-__all__ = ("HAS_KUBERNETES", "MERGE_PATCH", "Reply", "Session", "error_of", "open_session")
+__all__ = ("HAS_KUBERNETES", "MERGE_PATCH", "Repeat", "Reply", "Session", "error_of", "once", "open_session")
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -52,6 +52,10 @@ class Reply(t.NamedTuple):
     now: datetime.datetime | None
 
 
+# Asks, and asks again where that is worth it.
+Repeat = t.Callable[[t.Callable[[], Reply]], Reply]
+
+
 class Session:
     """Requests to one API server over its own connections. Not to be shared between threads."""
 
@@ -60,7 +64,7 @@ class Session:
         # Of the client, in PEM; public. Its file may be gone.
         self.certificate = certificate
         # Repeats requests that want to be repeated. At first nothing is: a drive judges every failure itself.
-        self.repeat: t.Callable[[t.Callable[[], Reply]], Reply] = _once
+        self.repeat: Repeat = once
         self._pools = RESTClientObject(configuration).pool_manager
         if context is not None:
             for name in ("cert_file", "key_file", "ca_certs", "ca_cert_data"):
@@ -147,13 +151,17 @@ class Session:
             response.close()
 
     @contextlib.contextmanager
-    def at_once(self) -> t.Iterator[None]:
-        """Meanwhile nothing is repeated: for who would rather know that the server is silent."""
-        repeat, self.repeat = self.repeat, _once
+    def repeating(self, repeat: Repeat) -> t.Iterator[None]:
+        """Meanwhile requests are repeated in this way."""
+        before, self.repeat = self.repeat, repeat
         try:
             yield
         finally:
-            self.repeat = repeat
+            self.repeat = before
+
+    def at_once(self) -> t.ContextManager[None]:
+        """Meanwhile nothing is repeated: for who would rather know that the server is silent."""
+        return self.repeating(once)
 
     def probe(self) -> None:
         """Raise Unanswered where nobody listens, for a tenth of what a refused request costs.
@@ -246,7 +254,8 @@ class Session:
         return response
 
 
-def _once(ask: t.Callable[[], Reply]) -> Reply:
+def once(ask: t.Callable[[], Reply]) -> Reply:
+    """Not repeated at all."""
     return ask()
 
 

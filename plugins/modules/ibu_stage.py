@@ -145,7 +145,7 @@ next_step:
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import Clock, over_a_busy_moment
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS
 from ansible_collections.sno.image_upgrade.plugins.module_utils._info import status_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._module import (
@@ -203,9 +203,9 @@ def main() -> None:
         session = open_session(module)
     except IbuError as error:
         module.fail_json(msg=str(error))
-    name = cluster_name(session)
+    name, clock = cluster_name(session), Clock()
     try:
-        answer = to_stage(name, Cluster(session), request_of(module), Clock())
+        answer = to_stage(name, Cluster(session, over_a_busy_moment(clock)), request_of(module), clock)
     except StageFailed as error:
         step = error.next_step.replace("{cluster}", name)
         seen = result_of(name, error.answer) if error.answer else {}

@@ -26,7 +26,7 @@ from ansible.utils.display import Display
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _connection, _session
-from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import BUSY_SECONDS, Clock, Patience
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import over_a_busy_moment
 from ansible_collections.sno.image_upgrade.plugins.module_utils._goals import GOAL_OPTIONS, goals_of
 from ansible_collections.sno.image_upgrade.plugins.module_utils._report import names_in_short
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Action, Goal, IbuError, InvalidOption
@@ -242,7 +242,7 @@ class StopOnSignal:
 def open_hub(options: t.Mapping[str, t.Any]) -> _session.Session:
     """A session to a hub from authentication options without prefix. A hub may be busy for a moment."""
     session = _session.open_session(options, HUB_PREFIX)
-    session.repeat = Patience(BUSY_SECONDS, Clock(), threading.Event())
+    session.repeat = over_a_busy_moment()
     return session
 
 

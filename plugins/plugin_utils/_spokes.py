@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils import _verify
 from ansible_collections.sno.image_upgrade.plugins.module_utils._cluster import Cluster
+from ansible_collections.sno.image_upgrade.plugins.module_utils._contact import over_a_busy_moment
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibgu import GroupView, Place, StepView
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import next_step
 from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
@@ -123,7 +124,7 @@ def each(
 
 def _ask(host: Host, ask: t.Callable[[Cluster], _T]) -> _T | IbuError:
     try:
-        cluster = Cluster(host.open())
+        cluster = Cluster(host.open(), over_a_busy_moment())
     except IbuError as error:
         return error
     try:

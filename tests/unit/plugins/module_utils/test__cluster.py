@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -42,6 +43,7 @@ class FakeSession:
         self.events: list[Any] = []
         self.now: datetime.datetime | None = NOON
         self.calls: list[Any] = []
+        self.repeat: Any = lambda ask: ask()
 
     def _give(self, found: Any) -> Any:
         if isinstance(found, Exception):
@@ -53,7 +55,7 @@ class FakeSession:
         return Reply(self._give(self.objects[path]), self.now)
 
     def list(self, path: str, **_query: Any) -> Any:
-        return self._give(self.lists.get(path, []))
+        return self.repeat(lambda: self._give(self.lists.get(path, [])))
 
     def merge_patch(self, path: str, body: Any, **query: Any) -> Reply:
         self.calls.append(("patch", path, body, query))
@@ -63,6 +65,12 @@ class FakeSession:
         self.calls.append(("watch", path, query))
         for event in self.events:
             yield self._give(event)
+
+    @contextlib.contextmanager
+    def repeating(self, repeat: Any) -> Iterator[None]:
+        self.repeat, before = repeat, self.repeat
+        yield
+        self.repeat = before
 
     def probe(self) -> None:
         """Somebody listens."""
@@ -213,6 +221,20 @@ def test_health_is_everything_that_decides(cluster: Cluster, session: FakeSessio
     assert health.cluster_version == session.objects[VERSION_PATH]
     assert (health.cluster_operators, health.nodes) == (["operator"], ["node"])
     assert (health.persistent_volumes, health.restores) == (["volume"], ["restore"])
+
+
+def test_a_busy_moment_costs_health_one_request(session: FakeSession) -> None:
+    nodes = [Unanswered("http", "busy", 503), [{"metadata": {"name": "n"}}]]
+
+    def patience(ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except Unanswered:
+            return nodes.pop()
+
+    session.lists["/api/v1/nodes"] = nodes[0]
+
+    assert Cluster(session, patience).health().nodes == [{"metadata": {"name": "n"}}]  # type: ignore[arg-type]
 
 
 def test_only_the_restores_may_be_unknown_to_the_api(cluster: Cluster, session: FakeSession) -> None:

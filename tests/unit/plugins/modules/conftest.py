@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime
 import json
@@ -66,6 +67,10 @@ class FakeApi:
     def watch(self, path: str, **_query: Any) -> Iterator[dict[str, Any]]:
         assert path == IBU_COLLECTION
         yield from self.events
+
+    def repeating(self, _repeat: object) -> contextlib.nullcontext[None]:
+        """Whatever it is asked, it answers."""
+        return contextlib.nullcontext()
 
     def probe(self) -> None:
         """Somebody listens."""
