@@ -47,6 +47,7 @@ class Cluster:
         self._clock: datetime.datetime | None = None
         self._clock_read = 0.0
         self._refused = False
+        self._answered = False
 
     def read(self) -> Observed:
         """A fresh read. A missing ImageBasedUpgrade raises NotThere."""
@@ -57,12 +58,18 @@ class Cluster:
                 reply = self._session.get(IBU_PATH)
                 self._refused = False
                 self._set_clock(reply)
-                return self._observed(reply.document)
+                observed = self._observed(reply.document)
+                self._answered = True
+                return observed
         except Unanswered as error:
             self._refused = error.kind == "connect"
             # Whatever was known may belong to the release of before the outage.
             self._version = None
-            self._session.close()
+            if self._answered or not isinstance(error, NotThere):
+                # A server that says once more that it is not ready keeps its connection: a new one costs as much as
+                # several requests, and on the way back every node says it many times.
+                self._session.close()
+            self._answered = False
             raise
 
     def patch(self, body: t.Mapping[str, t.Any], *, dry_run: bool = False) -> Observed:

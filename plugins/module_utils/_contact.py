@@ -33,6 +33,7 @@ _PAUSE_FIRST = 0.25
 _PAUSE_LEAST = 1.0
 _PAUSE_MOST = 10.0
 _PAUSE_SHARE = 0.1
+_NAP = 2.0
 
 # What it takes until another of a hub's API servers has taken over. Whoever mistyped its address waits as long.
 _BUSY_SECONDS = 20.0
@@ -50,8 +51,12 @@ class Clock:
         return datetime.datetime.now(datetime.timezone.utc)
 
     def wait(self, stop: threading.Event, seconds: float) -> None:
-        """Sleep, but not past a request to stop."""
-        stop.wait(seconds)
+        """Sleep, but not past a request to stop, or hardly."""
+        if seconds <= _NAP and not stop.is_set():
+            # A thousand that nap at one event while their nodes reboot would get in each other's way.
+            time.sleep(seconds)
+        else:
+            stop.wait(seconds)
 
 
 class Patience:

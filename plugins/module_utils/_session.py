@@ -56,6 +56,13 @@ class Reply(t.NamedTuple):
 Repeat = t.Callable[[t.Callable[[], Reply]], Reply]
 
 
+class _Connections(t.NamedTuple):
+    """What carries requests, and what precedes their paths."""
+
+    pool: urllib3.PoolManager | urllib3.HTTPConnectionPool
+    root: str
+
+
 class Session:
     """Requests to one API server over its own connections. Not to be shared between threads."""
 
@@ -70,7 +77,7 @@ class Session:
             for name in ("cert_file", "key_file", "ca_certs", "ca_cert_data"):
                 self._pools.connection_pool_kw.pop(name, None)
             self._pools.connection_pool_kw["ssl_context"] = context
-        self._pool, self._root = self._connections()
+        self._connections: _Connections | None = None
 
     @property
     def url(self) -> str:
@@ -181,19 +188,20 @@ class Session:
 
     def close(self) -> None:
         """Drop the open connections. The session can still be used; it connects again."""
-        self._pools.clear()
-        self._pool, self._root = self._connections()
+        if self._connections is not None:
+            self._pools.clear()
+            self._connections = None
 
-    def _connections(self) -> tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, str]:
-        """What carries requests, and what precedes their paths.
+    def _connect(self) -> _Connections:
+        """The only pool that is needed.
 
         The manager of many pools would look the only one up again for each request, a fifth of what that costs. Plain
         HTTP needs it where there is a proxy, which wants whole addresses.
         """
         address = urlsplit(self.url)
         if address.scheme == "http" and self._configuration.proxy:
-            return self._pools, self.url
-        return self._pools.connection_from_url(self.url), address.path
+            return _Connections(self._pools, self.url)
+        return _Connections(self._pools.connection_from_url(self.url), address.path)
 
     def _reply(
         self,
@@ -237,9 +245,10 @@ class Session:
         if content_type:
             headers["Content-Type"] = content_type
         with _transport_errors(self.url):
-            response = self._pool.request(
+            pool, root = self._connections = self._connections or self._connect()
+            response = pool.request(
                 method,
-                f"{self._root}{path}" + (f"?{urlencode(query)}" if query else ""),
+                f"{root}{path}" + (f"?{urlencode(query)}" if query else ""),
                 body=json.dumps(document) if document is not None else None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=read_seconds),

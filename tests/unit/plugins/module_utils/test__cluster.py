@@ -135,6 +135,20 @@ def test_after_an_outage_nothing_is_known(cluster: Cluster, session: FakeSession
     assert cluster.read().version == "4.17.3"
 
 
+def test_a_server_that_is_not_ready_yet_keeps_its_connection(cluster: Cluster, session: FakeSession) -> None:
+    cluster.read()
+    session.objects[IBU_PATH] = NotThere("not found")
+    for _attempt in range(3):
+        with pytest.raises(NotThere):
+            cluster.read()
+    assert session.calls.count("close") == 1
+
+    session.objects[IBU_PATH] = Unanswered("connect", "gone")
+    with pytest.raises(Unanswered):
+        cluster.read()
+    assert session.calls.count("close") == 2
+
+
 def test_a_read_that_something_on_the_way_refuses_is_an_outage(cluster: Cluster, session: FakeSession) -> None:
     refusal = Refused("Bad Request", 400)
     session.objects[IBU_PATH] = session.objects[VERSION_PATH] = refusal
