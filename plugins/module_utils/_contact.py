@@ -33,6 +33,7 @@ _PAUSE_FIRST = 0.25
 _PAUSE_LEAST = 1.0
 _PAUSE_MOST = 10.0
 _PAUSE_SHARE = 0.1
+# Pauses up to this many seconds do not hear a request to stop.
 _NAP = 2.0
 
 # What it takes until another of a hub's API servers has taken over. Whoever mistyped its address waits as long.
@@ -51,10 +52,10 @@ class Clock:
         return datetime.datetime.now(datetime.timezone.utc)
 
     def wait(self, stop: threading.Event, seconds: float) -> None:
-        """Sleep, but not past a request to stop, or hardly."""
+        """Sleep, but no more than two seconds past a request to stop."""
         if seconds <= _NAP and not stop.is_set():
             # A thousand that nap at one event while their nodes reboot would get in each other's way.
-            time.sleep(seconds)
+            time.sleep(max(0.0, seconds))
         else:
             stop.wait(seconds)
 

@@ -171,6 +171,16 @@ def test_the_real_clock_wakes_up_for_a_stop() -> None:
     assert clock.now().utcoffset() == datetime.timedelta(0)
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.01])
+def test_a_pause_that_is_over_already_is_none(seconds: float) -> None:
+    clock = Clock()
+    begun = clock.monotonic()
+
+    clock.wait(threading.Event(), seconds)
+
+    assert clock.monotonic() - begun < 60
+
+
 def test_patience_asks_again_while_a_server_is_busy(clock: FakeClock) -> None:
     answers = Answers(trouble("http", 503), trouble("http", 429), trouble(), "an answer")
 
