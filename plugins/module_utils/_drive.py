@@ -23,9 +23,11 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._ends import (
     not_taken,
     taken_elsewhere,
     unverified,
+    would,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import decide, next_step, resume
 from ansible_collections.sno.image_upgrade.plugins.module_utils._limits import Limits
+from ansible_collections.sno.image_upgrade.plugins.module_utils._observe import seconds_in
 from ansible_collections.sno.image_upgrade.plugins.module_utils._runbooks import pointed
 from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Action,
@@ -40,7 +42,6 @@ from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
     Result,
     State,
     Unanswered,
-    Wait,
 )
 from ansible_collections.sno.image_upgrade.plugins.module_utils._verify import problems
 from ansible_collections.sno.image_upgrade.plugins.module_utils._view import View
@@ -195,15 +196,8 @@ class Drive:
         """Where nothing is to be done: say what the state means for the goal."""
         decision = decide(observed, goal)
         self.outcome.action = str(goal.action)
-        if isinstance(decision, Fail):
-            raise Ended(decision.result, decision.message, decision.next_step)
-        if isinstance(decision, Patch):
-            self.outcome.changed = True
-            self.outcome.message = f"would go to {decision.stage}"
-        elif isinstance(decision, Wait):
-            self.outcome.message = f"would wait: {decision.why}"
-        else:
-            self.outcome.message = decision.note
+        self.outcome.message = would(decision)
+        self.outcome.changed = isinstance(decision, Patch)
         return Result.SKIPPED if isinstance(decision, Done) and decision.skipped else Result.DONE
 
     # --- one goal -------------------------------------------------------------------------------------------------
@@ -259,11 +253,7 @@ class Drive:
             self._release_import()
 
     def _record_duration(self, goal: Goal, observed: Observed, began_at: datetime.datetime | None) -> None:
-        """The agent's own timing where its history still has it; going Idle empties the history."""
-        seconds = next((h.seconds for h in observed.history if h.stage == goal.action.stage and h.seconds), None)
-        ended_at = observed.since or observed.now
-        if seconds is None and began_at and ended_at:
-            seconds = max(0.0, (ended_at - began_at).total_seconds())
+        seconds = seconds_in(observed, goal.action.stage, began_at)
         if seconds is not None:
             self.outcome.durations[str(goal.action)] = seconds
 

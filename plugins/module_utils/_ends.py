@@ -12,7 +12,15 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.sno.image_upgrade.plugins.module_utils._ibu import next_step
-from ansible_collections.sno.image_upgrade.plugins.module_utils._types import Observed, Result, State
+from ansible_collections.sno.image_upgrade.plugins.module_utils._types import (
+    Decision,
+    Fail,
+    Observed,
+    Patch,
+    Result,
+    State,
+    Wait,
+)
 
 
 class Ended(Exception):
@@ -22,6 +30,15 @@ class Ended(Exception):
         super().__init__(message)
         self.result = result
         self.step = step
+
+
+def would(decision: Decision) -> str:
+    """What following a decision would mean, for who only looks. Raises Ended where it leads nowhere."""
+    if isinstance(decision, Fail):
+        raise Ended(decision.result, decision.message, decision.next_step)
+    if isinstance(decision, Patch):
+        return f"would go to {decision.stage}"
+    return f"would wait: {decision.why}" if isinstance(decision, Wait) else decision.note
 
 
 def interrupted() -> Ended:

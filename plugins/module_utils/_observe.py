@@ -42,6 +42,18 @@ _JOBS = {"lca-prep-stateroot-setup": "stateroot", "lca-prep-precache": "precache
 _JOB_PHASES = {"Stateroot": "stateroot", "Precache": "precache"}
 
 
+def seconds_in(observed: Observed, stage: Stage, began_at: datetime.datetime | None) -> float | None:
+    """How long a stage took: the agent's own timing where its history still has it; going Idle empties the history.
+
+    ``began_at``: when the stage was asked for, by the cluster's clock.
+    """
+    known = next((timing.seconds for timing in observed.history if timing.stage == stage and timing.seconds), None)
+    ended_at = observed.since or observed.now
+    if known is not None or not (began_at and ended_at):
+        return known
+    return max(0.0, (ended_at - began_at).total_seconds())
+
+
 def observe(ibu: t.Mapping[str, t.Any] | None, version: str | None, now: datetime.datetime | None = None) -> Observed:
     """What one read of a cluster says.
 
